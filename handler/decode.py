@@ -1,0 +1,115 @@
+"""Bytes to RGB pixels, within limits that are checked before any pixel is allocated.
+
+The first frame of JPEG, PNG, BMP, TIFF and WebP; upright by its EXIF tag; colours converted to sRGB where a profile is
+embedded; transparency laid over white. A JPEG is decoded at the smallest DCT scale that serves the model.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+# Imported so that Pillow need not search its plug-ins during the first request.
+from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
+from pydantic import BaseModel, ConfigDict, Field
+
+from handler.colour import to_srgb
+from handler.errors import EmptyBody, Rejection, TooLarge, TooManyPixels, TooSmall, TruncatedImage, UnsupportedFormat
+from handler.signatures import identify, webp_size
+
+OVERSAMPLING = 2
+ORIENTATION = 0x0112
+ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH = 278, 322, 323
+MOST_SCANS = 200
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Limits(BaseModel):
+    """What a caller may send."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: int = Field(default=20 * 2**20, gt=0)
+    # Pillow itself refuses more than 178 million.
+    max_pixels: int = Field(default=50_000_000, gt=0, le=178_000_000)
+    min_side: int = Field(default=32, gt=0)
+
+
+def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
+    """The first frame, upright, as RGB. A JPEG may come smaller than sent, its short side never below twice `target`.
+
+    Raises a Rejection, and nothing else, for bytes that are no usable image.
+    """
+    if not data:
+        raise EmptyBody("The body is empty. Send the bytes of one image file.")
+    if len(data) > limits.max_bytes:
+        raise TooLarge(f"The file has {len(data)} bytes, the limit is {limits.max_bytes}. Send a smaller image.")
+    name = identify(data)
+    try:
+        return _decode(data, name, limits, target)
+    except Rejection:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TooManyPixels(f"The image has more than {limits.max_pixels} pixels. Send a smaller one.") from None
+    except Exception:
+        # Pillow's parsers raise whatever a damaged file makes them stumble over.
+        raise TruncatedImage(f"The {name} file is damaged or incomplete. Send it again, or save it anew.") from None
+
+
+def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
+    if name == "WEBP":
+        _check_size(*webp_size(data), limits)
+    with Image.open(BytesIO(data), formats=[name]) as image:
+        _check_size(*image.size, limits)
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            _check_scans(data, image)
+            want = OVERSAMPLING * target
+            image.draft(None, (want, want))
+        elif isinstance(image, TiffImagePlugin.TiffImageFile):
+            _check_tiles(image, limits)
+        image.load()
+        return _upright(image, to_srgb(image))
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise TooManyPixels(
+            f"The image is {width} x {height}, the limit is {limits.max_pixels} pixels. Send a smaller one."
+        )
+    if min(width, height) < limits.min_side:
+        raise TooSmall(
+            f"The image is {width} x {height}, its shorter side must have {limits.min_side} pixels. Send a larger one."
+        )
+
+
+def _check_scans(data: bytes, image: Image.Image) -> None:
+    """A few megabytes of tiny progressive scans would keep a worker busy for hours."""
+    if "progressive" in image.info and data.count(b"\xff\xda") > MOST_SCANS:
+        raise UnsupportedFormat(f"The JPEG has more than {MOST_SCANS} scans. Save it as a baseline JPEG.")
+
+
+def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
+    """A small TIFF may declare a tile of any size, which is allocated whole."""
+    tags = image.tag_v2
+    tile = int(tags.get(TILE_WIDTH, 1)) * int(tags.get(TILE_LENGTH, 1))
+    strip = min(int(tags.get(ROWS_PER_STRIP, 1)), image.height) * image.width
+    if max(tile, strip) > limits.max_pixels:
+        raise TooManyPixels(f"The TIFF has tiles of more than {limits.max_pixels} pixels. Save it with smaller ones.")
+
+
+def _upright(source: Image.Image, pixels: Image.Image) -> Image.Image:
+    if "exif" not in source.info and not isinstance(source, TiffImagePlugin.TiffImageFile):
+        return pixels
+    try:
+        turn = TURNS.get(source.getexif().get(ORIENTATION, 1))
+    except Exception:
+        # A damaged EXIF block does not make the pixels worse.
+        return pixels
+    return pixels if turn is None else pixels.transpose(turn)
