@@ -1,0 +1,58 @@
+"""HAM10000: Kaggle's copy (HAM10000_metadata.csv) and Harvard Dataverse's (HAM10000_metadata, with a dataset column)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_module.datasets.errors import require_file
+from lightning_module.datasets.table import Table, image_index, keep_present, known, read_csv, require_values, years
+
+NAME = "ham10000"
+LICENCE = "CC BY-NC 4.0"
+EXPECTED = "HAM10000_metadata.csv and HAM10000_images_part_{1,2}/<image_id>.jpg"
+METADATA = ("HAM10000_metadata.csv", "HAM10000_metadata", "metadata.csv")
+COLUMNS = ("lesion_id", "image_id", "dx", "age", "sex", "localization")
+CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+MALIGNANT = ("akiec", "bcc", "mel")
+
+
+def matches(folder: Path) -> bool:
+    """Whether the folder's metadata is HAM10000's."""
+    path = next((folder / name for name in METADATA if (folder / name).is_file()), None)
+    if path is None:
+        return False
+    with path.open(encoding="utf-8-sig") as lines:
+        header = lines.readline().strip().split(",")
+    return {"lesion_id", "image_id", "dx"} <= {column.strip('" ') for column in header}
+
+
+def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False) -> Table:
+    """The table of the folder; `metadata` where the images lie apart from it. dx_type leaks the label and is not read."""
+    path = metadata or require_file(folder, METADATA)
+    rows = read_csv(path, COLUMNS)
+    diagnosis = require_values(rows["dx"].str.strip().str.lower(), CLASSES, path)
+    images = image_index(folder)
+    present, dropped = keep_present(
+        rows["image_id"],
+        images,
+        where="HAM10000_images_part_1/ or HAM10000_images_part_2/<image_id>.jpg",
+        root=folder,
+        allow_missing=allow_missing,
+    )
+    rows, diagnosis = rows[present], diagnosis[present]
+    return Table.of(
+        {
+            "path": rows["image_id"].map(images),
+            "diagnosis": diagnosis,
+            "malignant": diagnosis.isin(MALIGNANT),
+            "lesion": known(rows["lesion_id"]),
+            "age": years(rows["age"], path),
+            "sex": known(rows["sex"]).str.lower(),
+            "site": known(rows["localization"]).str.lower(),
+            "source": known(rows["dataset"]) if "dataset" in rows else NAME,
+        },
+        root=folder,
+        layout=NAME,
+        licence=LICENCE,
+        dropped=dropped,
+    )
