@@ -6,6 +6,7 @@ embedded; transparency laid over white. A JPEG is decoded at the smallest DCT sc
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 
 # Imported so that Pillow need not search its plug-ins during the first request.
@@ -16,7 +17,7 @@ from handler.colour import to_srgb
 from handler.errors import EmptyBody, Rejection, TooLarge, TooManyPixels, TooSmall, TruncatedImage, UnsupportedFormat
 from handler.signatures import identify, webp_size
 
-OVERSAMPLING = 2
+OVERSAMPLING = 1.5
 ORIENTATION = 0x0112
 ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH = 278, 322, 323
 MOST_SCANS = 200
@@ -43,7 +44,7 @@ class Limits(BaseModel):
 
 
 def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
-    """The first frame, upright, as RGB. A JPEG may come smaller than sent, its short side never below twice `target`.
+    """The first frame, upright, as RGB. A JPEG may come smaller than sent, its short side never below one and a half times `target`.
 
     Raises a Rejection, and nothing else, for bytes that are no usable image.
     """
@@ -70,7 +71,7 @@ def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
         _check_size(*image.size, limits)
         if isinstance(image, JpegImagePlugin.JpegImageFile):
             _check_scans(data, image)
-            want = OVERSAMPLING * target
+            want = math.ceil(OVERSAMPLING * target)
             image.draft(None, (want, want))
         elif isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tiles(image, limits)
