@@ -1,0 +1,54 @@
+# One image, two commands: `python -m stack torchserve` (the default) and `python -m gateway`.
+# Both exec in place, so the process that Kubernetes signals is Java or the gateway itself, and its death ends the container.
+#   image/build.sh                 CPU: OpenVINO, no torch
+#   image/build.sh --variant cuda  GPU: adds torch with its own CUDA libraries; the node brings only the driver
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+# hadolint ignore=DL3006 # the tag is in BASE_IMAGE's default; sites without a registry pass their own base
+FROM ${BASE_IMAGE} AS build
+ARG VARIANT=cpu
+COPY image/requirements-${VARIANT}.txt image/trim.py image/sbom.py /build/
+# Wheels only: nothing is compiled, so there is no compiler to remove. Bytecode is written here because the root
+# file system is read-only later.
+RUN python -m venv --without-pip /opt/venv \
+    && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --only-binary :all: \
+        --require-hashes -r "/build/requirements-${VARIANT}.txt" \
+    && /opt/venv/bin/python /build/trim.py "${VARIANT}"
+WORKDIR /app
+COPY gateway gateway
+COPY stack stack
+COPY image/hooks hooks
+RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash gateway stack hooks
+
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE}
+ARG VARIANT=cpu
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="dermserve" \
+      org.opencontainers.image.description="TorchServe with a skin-lesion classifier, and the gateway in front of it. Research use only." \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-4.0" \
+      dermserve.variant="${VARIANT}"
+# 10001: a number, so that Kubernetes can verify runAsNonRoot, and one that belongs to nobody on the node.
+RUN printf 'dermserve:x:10001:10001::/tmp:/usr/sbin/nologin\n' >> /etc/passwd \
+    && printf 'dermserve:x:10001:\n' >> /etc/group
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+COPY config.properties metrics.yaml log4j2.xml /app/
+COPY model_store /app/model_store
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    MALLOC_ARENA_MAX=2
+WORKDIR /app
+# The bill of materials lists what is really in this image: Debian packages, Python distributions, Java and its jars.
+COPY image/sbom.py /tmp/sbom.py
+RUN python /tmp/sbom.py --version "${VERSION}" --output /app/sbom.cdx.json && rm /tmp/sbom.py
+USER 10001:10001
+EXPOSE 8000 8080 8082
+# Each command has its own probe (k8s/base, compose.yaml); one HEALTHCHECK for both would lie about one of them.
+HEALTHCHECK NONE
+CMD ["python", "-m", "stack", "torchserve"]

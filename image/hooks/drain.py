@@ -1,0 +1,27 @@
+"""preStop of the gateway: ask it to drain, and return when the last request in flight has been answered."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+
+# Longer than the gateway's own delay and deadline together, shorter than the pod's grace period.
+PATIENCE_S = 45.0
+
+
+def drain(port: int, patience_s: float = PATIENCE_S) -> str:
+    """Ask, wait, and say how it went; a gateway that is already gone has nothing left to drain."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/drain", method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=patience_s) as answer:
+            return f"drained: {answer.status}"
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as reason:
+        return f"not drained: {reason}"
+
+
+if __name__ == "__main__":
+    outcome = drain(int(os.environ.get("PORT", "8000")))
+    print(outcome)
+    sys.exit(0 if outcome.startswith("drained") else 1)

