@@ -6,10 +6,11 @@ table.frame[["path", "diagnosis", "malignant", "lesion"]]
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
-from lightning_module.datasets import ham10000
+from lightning_module.datasets import class_folders, ham10000, isic2019, isic2024, ph2, siim_isic_2020
 from lightning_module.datasets.errors import (
     DatasetError,
     MissingColumns,
@@ -36,15 +37,34 @@ __all__ = [
     "load",
 ]
 
-LAYOUTS: dict[str, ModuleType] = {module.NAME: module for module in (ham10000,)}
+
+class Layout(Protocol):
+    """What each file of this folder promises."""
+
+    NAME: str
+    EXPECTED: str
+
+    def matches(self, folder: Path) -> bool: ...
+
+    def read(self, folder: Path, metadata: Path | None = None, allow_missing: bool = False) -> Table: ...
+
+
+LAYOUTS: dict[str, Layout] = {
+    module.NAME: module for module in (ham10000, isic2019, siim_isic_2020, isic2024, ph2, class_folders)
+}
 
 
 def load(
-    folder: str | Path, layout: str = "auto", allow_missing: bool = False, metadata: str | Path | None = None
+    folder: str | Path,
+    layout: str = "auto",
+    allow_missing: bool = False,
+    metadata: str | Path | None = None,
+    malignant: Collection[str] | None = None,
 ) -> Table:
     """The table of a dataset folder as published; `metadata` where the table lies apart from the images.
 
     Rows whose image is missing are an error; with `allow_missing` they are dropped and counted in `Table.dropped`.
+    `malignant` names the malignant classes of plain folders; the other layouts define them.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -56,7 +76,11 @@ def load(
         layout = detect(described.parent if described else folder)
     if layout not in LAYOUTS:
         raise UnknownLayout(f"Unknown layout {layout!r}. Known: auto, {', '.join(LAYOUTS)}.")
-    return LAYOUTS[layout].read(folder, metadata=described, allow_missing=allow_missing)
+    if malignant is None:
+        return LAYOUTS[layout].read(folder, metadata=described, allow_missing=allow_missing)
+    if layout != class_folders.NAME:
+        raise UnknownValues(f"{folder}: {layout} defines what is malignant; `malignant` is for {class_folders.NAME}.")
+    return class_folders.read(folder, described, allow_missing, malignant)
 
 
 def detect(folder: Path) -> str:

@@ -1,16 +1,17 @@
-"""HAM10000: Kaggle's copy (HAM10000_metadata.csv) and Harvard Dataverse's (HAM10000_metadata, with a dataset column)."""
+"""HAM10000 (Tschandl et al. 2018): Kaggle's copy, and Harvard Dataverse's, whose table has no suffix or .tab."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from lightning_module.datasets.errors import require_file
-from lightning_module.datasets.table import Table, image_index, keep_present, known, read_csv, require_values, years
+from lightning_module.datasets.reading import image_index, keep_present, known, read_csv, require_values, years
+from lightning_module.datasets.table import Table
 
 NAME = "ham10000"
 LICENCE = "CC BY-NC 4.0"
 EXPECTED = "HAM10000_metadata.csv and HAM10000_images_part_{1,2}/<image_id>.jpg"
-METADATA = ("HAM10000_metadata.csv", "HAM10000_metadata", "metadata.csv")
+METADATA = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab", "metadata.csv")
 COLUMNS = ("lesion_id", "image_id", "dx", "age", "sex", "localization")
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 MALIGNANT = ("akiec", "bcc", "mel")
@@ -22,15 +23,15 @@ def matches(folder: Path) -> bool:
     if path is None:
         return False
     with path.open(encoding="utf-8-sig") as lines:
-        header = lines.readline().strip().split(",")
-    return {"lesion_id", "image_id", "dx"} <= {column.strip('" ') for column in header}
+        header = lines.readline()
+    return all(column in header for column in ("lesion_id", "image_id", "dx"))
 
 
 def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False) -> Table:
-    """The table of the folder; `metadata` where the images lie apart from it. dx_type leaks the label and is not read."""
+    """The table of the folder, or that of `metadata` about its images. dx_type leaks the label and is not read."""
     path = metadata or require_file(folder, METADATA)
-    rows = read_csv(path, COLUMNS)
-    diagnosis = require_values(rows["dx"].str.strip().str.lower(), CLASSES, path)
+    rows = read_csv(path, COLUMNS, optional=("dataset",))
+    diagnosis = require_values(rows["dx"].str.strip(), CLASSES, path)
     images = image_index(folder)
     present, dropped = keep_present(
         rows["image_id"],

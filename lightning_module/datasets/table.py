@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
+import h5py
 import numpy as np
 import pandas as pd
 
-from lightning_module.datasets.errors import (
-    DatasetError,
-    MissingColumns,
-    MissingFiles,
-    UnknownValues,
-    UnreadableImages,
-    shortened,
-)
-
-logger = logging.getLogger(__name__)
+from handler.decode import Limits, decode
+from handler.errors import Rejection
+from lightning_module.datasets.errors import DatasetError, UnknownValues, UnreadableImages, shortened
+from lightning_module.datasets.reading import require_values
 
 DTYPES = {
     "path": "string",
@@ -42,7 +37,7 @@ FEATURES = ("age", "sex", "site")
 
 SPLITS = ("train", "val", "test")
 ARCHIVE_SUFFIX = ".hdf5"
-UNKNOWN_WORDS = ("", "unknown", "nan", "none", "n/a", "na", "-1")
+_archive_lock = Lock()
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of `frame` (columns DTYPES; unknown is NA) about images under `root`; made by `Table.of`, which validates."""
+    """Rows of `frame` (columns DTYPES; unknown is NA) about the images under `root`; made by `Table.of`."""
 
     frame: pd.DataFrame
     root: Path
@@ -112,10 +107,7 @@ class Table:
 
     def check_images(self, threads: int | None = None) -> None:
         """Decodes every image as serving would; UnreadableImages lists all that fail, by path."""
-        from handler.decode import Limits, decode
-        from handler.errors import Rejection
-
-        limits = Limits(max_bytes=2**30, max_pixels=200_000_000, min_side=1)
+        limits = Limits(max_bytes=2**30, max_pixels=178_000_000, min_side=1)
 
         def complaint(row: int) -> str | None:
             try:
@@ -132,73 +124,6 @@ class Table:
         reasons = {path: found for path, found in zip(paths, complaints, strict=True) if found is not None}
         if reasons:
             raise UnreadableImages(reasons, len(self))
-
-
-def read_csv(path: Path, required: Sequence[str], separator: str = ",") -> pd.DataFrame:
-    """Every cell as text, blank for missing; MissingColumns names each required column that is absent."""
-    frame = pd.read_csv(path, sep=separator, dtype="string", keep_default_na=False, skipinitialspace=True)
-    frame.columns = [str(column).strip().lstrip("\ufeff") for column in frame.columns]
-    absent = [column for column in required if column not in frame.columns]
-    if absent:
-        raise MissingColumns(
-            f"{path}: {len(absent)} of {len(required)} expected columns are missing: {', '.join(absent)}. "
-            f"Found: {', '.join(frame.columns)}."
-        )
-    return frame
-
-
-def known(column: pd.Series) -> pd.Series:
-    """Stripped text with every published spelling of 'unknown' as NA."""
-    text = column.astype("string").str.strip()
-    return text.mask(text.str.lower().isin(UNKNOWN_WORDS))
-
-
-def years(column: pd.Series, path: Path) -> pd.Series:
-    """Ages as numbers; UnknownValues where one is no number."""
-    text = known(column)
-    numbers = pd.to_numeric(text, errors="coerce")
-    wrong = text[text.notna() & numbers.isna()]
-    if len(wrong):
-        raise UnknownValues(f"{path}: {len(wrong)} ages are not numbers: {shortened(wrong.unique())}.")
-    return numbers.astype("Float32")
-
-
-def require_values(column: pd.Series, allowed: Sequence[str], path: Path) -> pd.Series:
-    """The column itself; UnknownValues counts each value that is not allowed."""
-    wrong = column[~column.isin(list(allowed))].dropna()
-    if len(wrong):
-        counts = ", ".join(f"{value!r} ({count})" for value, count in wrong.value_counts().items())
-        raise UnknownValues(
-            f"{path}: {len(wrong)} rows have an unknown {column.name}: {counts}. Expected: {', '.join(allowed)}."
-        )
-    return column
-
-
-def keep_present(
-    names: pd.Series, images: Mapping[str, str], *, where: str, root: Path, allow_missing: bool
-) -> tuple[pd.Series, dict[str, int]]:
-    """Which rows have an image, and what was dropped; MissingFiles unless missing ones are allowed."""
-    present = names.isin(list(images))
-    missing = names[~present]
-    if missing.empty:
-        return present, {}
-    story = f"{len(missing)} of {len(names)} images are missing: {shortened(missing)}; expected {where}"
-    if not allow_missing:
-        raise MissingFiles(f"{root}: {story}. Complete the download, or pass allow_missing to drop those rows.")
-    logger.warning("%s: %s. Dropping %d rows.", root, story, len(missing))
-    return present, {"missing image": len(missing)}
-
-
-def image_index(root: Path, suffixes: Sequence[str] = (".jpg", ".jpeg")) -> dict[str, str]:
-    """Every image below the folder, by its name without suffix; of two with one name, the first in sorted order."""
-    found: dict[str, str] = {}
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders.sort()
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in suffixes:
-                found.setdefault(stem, (Path(folder) / name).relative_to(root).as_posix())
-    return found
 
 
 def _validate(frame: pd.DataFrame, root: Path) -> None:
@@ -221,11 +146,10 @@ def _lines(frame: pd.DataFrame) -> list[str]:
 
 def _archived_bytes(path: Path, key: str) -> bytes:
     # HDF5 handles must not cross a fork, so each process opens its own.
-    return bytes(np.asarray(_archive(path, os.getpid())[key][()]).tobytes())
+    with _archive_lock:
+        return np.asarray(_archive(path, os.getpid())[key][()]).tobytes()
 
 
 @lru_cache(maxsize=4)
-def _archive(path: Path, process: int):  # type: ignore[no-untyped-def]
-    import h5py
-
+def _archive(path: Path, _process: int) -> h5py.File:
     return h5py.File(path, "r")
