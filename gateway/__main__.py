@@ -1,0 +1,42 @@
+"""`python -m gateway` serves; `python -m gateway key NAME` makes an API key."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pydantic import ValidationError
+
+from gateway import logs, settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="The page, the API, health, drain and metrics in front of TorchServe.",
+        epilog=f"settings, from the environment (default, meaning):\n{settings.describe()}\n\n"
+        "PORT, as container platforms set it, wins over DERMSERVE_PORT.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", title="commands")
+    commands.add_parser("serve", help="serve until a signal says stop (the default)")
+    commands.add_parser("key", help="print a new API key and its line for the keys file").add_argument("name")
+    arguments = parser.parse_args()
+    if arguments.command == "key":
+        from gateway.keys import generate
+
+        key, line = generate(arguments.name)
+        print(f"key, shown only now:         {key}\nline for the API keys file:  {line}")
+        return
+    try:
+        chosen = settings.Settings()
+        logs.configure(chosen.log_level)
+        from gateway.server import serve
+
+        serve(chosen)
+    except (ValidationError, ValueError, OSError) as error:
+        sys.exit(f"gateway: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The endpoints under /v1: images in, the model server's answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive
+
+from gateway.backend import Backend, Task
+from gateway.comparison import Lesion, compare
+from gateway.health import Health
+from gateway.keys import Keys
+from gateway.problems import Problem
+from gateway.settings import Settings
+from gateway.traffic import Traffic
+from gateway.uploads import Body, ClientGone, Upload, busy, receive
+
+T = TypeVar("T")
+Json = dict[str, Any]
+FRESH = {"cache-control": "no-store"}
+NOT_OURS_TO_SEND = ("busy", "backend_unavailable", "backend_timeout")
+
+
+class Api:
+    """One instance an application; every method is an endpoint."""
+
+    def __init__(self, settings: Settings, backend: Backend, health: Health, traffic: Traffic, keys: Keys) -> None:
+        self._settings = settings
+        self._backend = backend
+        self._health = health
+        self._traffic = traffic
+        self._keys = keys
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/predict", self.predict, methods=["POST"]),
+            Route("/v1/explain", self.explain, methods=["POST"]),
+            Route("/v1/compare", self.compare, methods=["POST"]),
+            Route("/v1/model", self.model, methods=["GET"]),
+        ]
+
+    async def predict(self, request: Request) -> Response:
+        return await self._one_or_many(request, "predictions")
+
+    async def explain(self, request: Request) -> Response:
+        return await self._one_or_many(request, "explanations")
+
+    async def compare(self, request: Request) -> Response:
+        async with self._images(request) as body:
+            if len(body.uploads) < 2:
+                raise Problem("too_few_files")
+            answers = await _unless_gone(request.receive, self._ask_all("explanations", body.uploads, request))
+        return _json(comparison(body.uploads, answers, request))
+
+    async def model(self, request: Request) -> Response:
+        self._admit(request)
+        if self._health.description is None:
+            raise Problem(
+                "backend_unavailable",
+                "The model is not known yet. Try again in a few seconds.",
+                headers={"retry-after": "2"},
+            )
+        return _json(self._health.description)
+
+    async def _one_or_many(self, request: Request, task: Task) -> Response:
+        async with self._images(request) as body:
+            if len(body.uploads) > 1:
+                answers = await _unless_gone(request.receive, self._ask_all(task, body.uploads, request))
+                return _json({"results": [_named(*pair, request) for pair in zip(body.uploads, answers, strict=True)]})
+            upload = body.uploads[0]
+            if upload.problem:
+                raise upload.problem
+            answer = await _unless_gone(request.receive, self._ask(task, upload, request))
+        if task == "explanations":
+            document = json.loads(answer)
+            document.pop("features", None)
+            return _json(document)
+        return Response(answer, media_type="application/json", headers=FRESH)
+
+    def _admit(self, request: Request) -> str | None:
+        name = self._keys.admit(request.headers.get("authorization"), request.headers.get("x-api-key"))
+        if name:
+            request.state.note["key"] = name
+        return name
+
+    @asynccontextmanager
+    async def _images(self, request: Request) -> AsyncIterator[Body]:
+        name = self._admit(request)
+        if self._traffic.in_flight >= self._settings.max_in_flight:
+            raise busy(self._settings, "The server is at work on as many requests as it takes.")
+        with self._traffic.at_work():
+            body = await receive(request, self._settings, self._traffic)
+            try:
+                request.state.note.update(images=len(body.uploads), bytes=body.held)
+                if body.raw and not body.uploads[0].content:
+                    raise Problem("empty_body")
+                self._keys.charge(name, len(body.uploads) - 1)
+                yield body
+            finally:
+                self._traffic.bytes_held -= body.held
+
+    async def _ask(self, task: Task, upload: Upload, request: Request) -> bytes:
+        return await self._backend.ask(task, upload.content, request.state.request_id)
+
+    async def _ask_all(self, task: Task, uploads: list[Upload], request: Request) -> list[Json | Problem]:
+        """Every image's answer or problem, in order; raises if it was the model server that answered none."""
+        room = asyncio.Semaphore(self._settings.fan_out)
+
+        async def one(upload: Upload) -> Json | Problem:
+            if upload.problem:
+                return upload.problem
+            async with room:
+                try:
+                    return dict(json.loads(await self._ask(task, upload, request)))
+                except Problem as problem:
+                    return problem
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(upload)) for upload in uploads]
+        answers = [task.result() for task in tasks]
+        failures = [answer for answer in answers if isinstance(answer, Problem) and answer.reason in NOT_OURS_TO_SEND]
+        if len(failures) == len(answers):
+            raise failures[0]
+        return answers
+
+
+def comparison(uploads: list[Upload], answers: list[Json | Problem], request: Request) -> Json:
+    """The answer of /v1/compare: lesions by rank, those that could not be analysed last."""
+    lesions = []
+    rows: list[Json] = []
+    for index, (upload, answer) in enumerate(zip(uploads, answers, strict=True)):
+        row: Json = {"index": index, **_named(upload, answer, request)}
+        features = row.pop("features", None)
+        if row.get("probability") is not None and features:
+            lesions.append(Lesion(index, row["probability"], features))
+        rows.append(row)
+    outcome = compare(lesions)
+    for row in rows:
+        standing = outcome.standings.get(row["index"])
+        row["rank"] = standing.rank if standing else None
+        row["score"] = row.get("probability")
+        row["distance"] = standing.distance if standing else None
+        row["score_difference"] = standing.score_difference if standing else None
+        row["ugly_duckling"] = row["index"] == outcome.ugly_duckling
+    rows.sort(key=lambda row: (row["rank"] is None, row["rank"] or 0, row["index"]))
+    notice = next((row["notice"] for row in rows if "notice" in row), None)
+    return {"lesions": rows, "ugly_duckling": outcome.ugly_duckling, "reason": outcome.reason, "notice": notice}
+
+
+def _named(upload: Upload, answer: Json | Problem, request: Request) -> Json:
+    if isinstance(answer, Problem):
+        return {"filename": upload.filename, "error": answer.document(request.state.request_id)}
+    answer = dict(answer)
+    return {"filename": upload.filename, **answer}
+
+
+def _json(document: Json) -> Response:
+    content = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(content, media_type="application/json", headers=FRESH)
+
+
+async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which ends early if the client hangs up: a dropped client costs no prediction."""
+    me = asyncio.current_task()
+    assert me
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        me.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if gone:
+            me.uncancel()
+            raise ClientGone from None
+        raise
+    finally:
+        watcher.cancel()

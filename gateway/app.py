@@ -1,0 +1,72 @@
+"""Puts the rooms of the gateway together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Route
+
+from gateway.api import Api
+from gateway.backend import Backend
+from gateway.envelope import Envelope, on_http_exception
+from gateway.health import Health
+from gateway.keys import Keys
+from gateway.metrics import Metrics
+from gateway.operations import Operations
+from gateway.settings import Settings
+from gateway.traffic import Traffic
+
+
+def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
+    """The whole gateway as one ASGI application; `traffic` lets the server around it drain it."""
+    traffic = traffic or Traffic()
+    metrics = Metrics()
+    backend = Backend(settings, metrics)
+    health = Health(settings, backend, traffic, metrics)
+    backend.workforce = health
+    keys = Keys(settings.api_keys_file, settings.rate_limit_per_minute)
+    routes: list[BaseRoute] = [
+        *Api(settings, backend, health, traffic, keys).routes(),
+        *Operations(settings, health, traffic, metrics).routes(),
+    ]
+    known = frozenset(route.path for route in routes if isinstance(route, Route))
+    if find_spec("gateway.page"):
+        from gateway import page
+
+        routes += page.routes(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await backend.open()
+        watch = asyncio.create_task(health.watch())
+        yield
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await backend.close()
+
+    middleware = [Middleware(Envelope, settings=settings, traffic=traffic, metrics=metrics, routes=known)]
+    if settings.cors_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
+                expose_headers=["x-request-id", "retry-after"],
+            )
+        )
+    return Starlette(
+        routes=routes,
+        middleware=middleware,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: on_http_exception},
+    )

@@ -1,0 +1,151 @@
+"""Is the backend truly able to predict? Asked of the management API and of a golden image, not of /ping."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any
+
+from gateway.backend import Backend
+from gateway.metrics import Metrics
+from gateway.problems import Problem
+from gateway.settings import Settings
+from gateway.traffic import Traffic
+
+log = logging.getLogger("gateway.health")
+FRESH_S = 0.25
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What has to hold for traffic to be sent here; ready only if all of it does."""
+
+    not_draining: bool
+    management_answers: bool
+    workers_ready: bool
+    golden_prediction: bool
+
+    @property
+    def ready(self) -> bool:
+        return all(asdict(self).values())
+
+
+class Health:
+    """Watches the backend from a task of its own; everybody else reads what it saw."""
+
+    def __init__(self, settings: Settings, backend: Backend, traffic: Traffic, metrics: Metrics) -> None:
+        self._settings = settings
+        self._backend = backend
+        self._traffic = traffic
+        self._metrics = metrics
+        self._golden_image = (
+            settings.golden_image.read_bytes()
+            if settings.golden_image
+            else files("gateway").joinpath("golden.jpg").read_bytes()
+        )
+        self.workers_ready = 0
+        self.golden = False
+        self.description: dict[str, Any] | None = None
+        self._seen_at = float("-inf")
+        self._described_at = float("-inf")
+        self._look: asyncio.Task[None] | None = None
+
+    @property
+    def readiness(self) -> Readiness:
+        return Readiness(
+            not_draining=not self._traffic.draining,
+            management_answers=time.monotonic() - self._seen_at <= self._settings.stale_after_s,
+            workers_ready=self.workers_ready >= self._settings.min_ready_workers,
+            golden_prediction=self.golden,
+        )
+
+    async def watch(self) -> None:
+        """Poll for ever."""
+        while True:
+            try:
+                await self.check()
+            except Exception:
+                log.exception("the health check itself failed")
+            await asyncio.sleep(self._settings.poll_interval_s)
+
+    async def check(self) -> None:
+        """One round: workers and queue, the golden prediction if it is owed, manifest and card if they are old."""
+        await self.look()
+        if self.workers_ready and not self.golden:
+            await self._predict_golden()
+        if self.workers_ready and time.monotonic() - self._described_at > self._settings.model_refresh_s:
+            await self._describe()
+        self._metrics.ready.set(self.readiness.ready)
+
+    async def workers_ready_now(self) -> int:
+        """READY workers, at most a quarter of a second old; many callers cost one question."""
+        if time.monotonic() - self._seen_at > FRESH_S:
+            if self._look is None or self._look.done():
+                self._look = asyncio.create_task(self.look())
+            await asyncio.shield(self._look)
+        return self.workers_ready
+
+    async def look(self) -> None:
+        """Ask the management API for workers and queue."""
+        try:
+            model = await self._backend.model()
+        except TimeoutError:
+            return  # a busy machine answers late; `stale_after_s` judges
+        except (OSError, ValueError) as error:
+            log.debug("management API: %s", error)
+            self._lost()
+            return
+        self._seen_at = time.monotonic()
+        workers = model.get("workers") or []
+        self.workers_ready = sum(worker.get("status") == "READY" for worker in workers)
+        queue = model.get("jobQueueStatus") or {}
+        self._metrics.workers_total.set(len(workers))
+        self._metrics.workers_ready.set(self.workers_ready)
+        self._metrics.queue_pending.set(queue.get("pendingRequests", 0))
+        self._metrics.queue_remaining.set(queue.get("remainingCapacity", 0))
+        if not self.workers_ready:
+            self.golden = False
+
+    def _lost(self) -> None:
+        self._seen_at = self._described_at = float("-inf")
+        self.workers_ready = 0
+        self.golden = False
+        for gauge in (self._metrics.workers_total, self._metrics.workers_ready, self._metrics.queue_pending):
+            gauge.set(0)
+
+    async def _predict_golden(self) -> None:
+        try:
+            answer = json.loads(await self._backend.ask("predictions", self._golden_image, "golden"))
+        except (Problem, ValueError) as error:
+            log.warning("the golden prediction failed: %s", error)
+            return
+        self.golden = isinstance(answer, dict) and "label" in answer
+
+    async def _describe(self) -> None:
+        try:
+            description = (await self._backend.model(customized=True, timeout=10)).get("customizedMetadata")
+            if isinstance(description, str):
+                description = json.loads(description)
+            if not isinstance(description, dict) or not isinstance(description.get("manifest"), dict):
+                raise ValueError("the handler describes itself without a manifest")
+        except (OSError, ValueError) as error:
+            log.warning("the model's description is missing: %s", error)
+            return
+        self._described_at = time.monotonic()
+        if description != self.description:
+            self.description = description
+            self._publish(description["manifest"])
+
+    def _publish(self, manifest: dict[str, Any]) -> None:
+        self._metrics.model_info.clear()
+        labels = (str(manifest.get(key, "")) for key in ("name", "version", "sha256", "architecture"))
+        self._metrics.model_info.labels(*labels).set(1)
+        scores = manifest.get("reference_scores") or {}
+        try:
+            self._metrics.show_reference(scores.get("edges", []), scores.get("counts", []))
+        except (ValueError, TypeError) as error:
+            log.warning("the manifest's reference scores cannot be shown: %s", error)

@@ -1,0 +1,89 @@
+"""The gateway's Prometheus metrics, every name once.
+
+gateway_requests_total{route,code}     requests answered; code 499: the client left before its answer
+gateway_request_seconds{route}         time to answer, buckets around the objective
+gateway_in_flight                      requests at work under /v1
+gateway_problems_total{reason}         errors by their stable reason
+gateway_retries_total{cause}           predictions asked a second time: worker_died | connection_lost
+gateway_ready, gateway_draining        1 or 0, as /readyz says
+lesion_workers_ready                   workers that the management API calls READY (0 when it does not answer)
+lesion_workers_total                   workers that it knows
+lesion_queue_pending                   predictions waiting in TorchServe's queue
+lesion_queue_remaining                 places left in it
+lesion_model_info{name,version,sha256,architecture}   1, for the model that is served
+lesion_reference_score_bucket{le}      share (0..1) of the bundle's reference scores at or below `le`; its values
+                                       are those of TorchServe's histogram `lesion_score`: one PSI rule fits both
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SCORES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+class Metrics:
+    """One registry per application, so that several can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter("gateway_requests", "Requests answered.", ["route", "code"], registry=registry)
+        self.seconds = Histogram(
+            "gateway_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.in_flight = Gauge("gateway_in_flight", "Requests at work.", registry=registry)
+        self.problems = Counter("gateway_problems", "Errors by reason.", ["reason"], registry=registry)
+        self.retries = Counter("gateway_retries", "Predictions asked again.", ["cause"], registry=registry)
+        self.ready = Gauge("gateway_ready", "1 if /readyz says ready.", registry=registry)
+        self.draining = Gauge("gateway_draining", "1 if the gateway drains.", registry=registry)
+        self.workers_ready = Gauge("lesion_workers_ready", "READY workers of TorchServe.", registry=registry)
+        self.workers_total = Gauge("lesion_workers_total", "Workers known to TorchServe.", registry=registry)
+        self.queue_pending = Gauge("lesion_queue_pending", "Predictions waiting in TorchServe.", registry=registry)
+        self.queue_remaining = Gauge("lesion_queue_remaining", "Places left in the queue.", registry=registry)
+        self.model_info = Gauge(
+            "lesion_model_info", "The served model.", ["name", "version", "sha256", "architecture"], registry=registry
+        )
+        self.reference = Gauge(
+            "lesion_reference_score_bucket", "Share of reference scores up to le.", ["le"], registry=registry
+        )
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        for cause in ("worker_died", "connection_lost"):
+            self.retries.labels(cause)
+
+    def answered(self, route: str, code: int, seconds: float) -> None:
+        """Count one answer."""
+        pair = self._answered.get((route, code))
+        if pair is None:
+            pair = self.requests.labels(route, str(code)), self.seconds.labels(route)
+            self._answered[route, code] = pair
+        pair[0].inc()
+        pair[1].observe(seconds)
+
+    def show_reference(self, edges: Sequence[float], counts: Sequence[float]) -> None:
+        """Publish the reference scores of a bundle."""
+        for le, share in zip(SCORES, cumulative(edges, counts, SCORES), strict=True):
+            self.reference.labels(str(le)).set(share)
+
+
+def cumulative(edges: Sequence[float], counts: Sequence[float], at: Sequence[float]) -> list[float]:
+    """The share of a histogram's mass up to each point; within a bin it is taken as evenly spread."""
+    if len(edges) != len(counts) + 1 or sum(counts) <= 0:
+        raise ValueError("a histogram has one edge more than counts, and something in it")
+    below = [0.0, *accumulate(counts)]
+    shares = []
+    for point in at:
+        i = bisect_right(edges, point) - 1
+        if i < 0:
+            shares.append(0.0)
+        elif i >= len(counts):
+            shares.append(1.0)
+        else:
+            inside = (point - edges[i]) / (edges[i + 1] - edges[i])
+            shares.append((below[i] + inside * counts[i]) / below[-1])
+    return shares

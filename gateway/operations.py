@@ -1,0 +1,75 @@
+"""For the operator: liveness, readiness, drain and metrics."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import asdict
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.health import Health
+from gateway.metrics import Metrics
+from gateway.problems import Problem
+from gateway.settings import Settings
+from gateway.traffic import Traffic
+
+FROM_ELSEWHERE = ("forwarded", "x-forwarded-for", "x-real-ip", "origin", "sec-fetch-site")
+
+
+class Operations:
+    """Addresses for probes, hooks and scrapers; none needs an API key."""
+
+    def __init__(self, settings: Settings, health: Health, traffic: Traffic, metrics: Metrics) -> None:
+        self._settings = settings
+        self._health = health
+        self._traffic = traffic
+        self._metrics = metrics
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/livez", self.livez, methods=["GET"]),
+            Route("/readyz", self.readyz, methods=["GET"]),
+            Route("/drain", self.drain, methods=["POST"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+
+    async def livez(self, _: Request) -> Response:
+        """This process answers; says nothing of TorchServe, whose death must not get the gateway killed."""
+        return _json({"alive": True})
+
+    async def readyz(self, _: Request) -> Response:
+        readiness = self._health.readiness
+        return _json({"ready": readiness.ready, "checks": asdict(readiness)}, 200 if readiness.ready else 503)
+
+    async def drain(self, request: Request) -> Response:
+        """Readiness goes false at once; answers when nothing is at work any more or the deadline has passed."""
+        if not _local(request):
+            raise Problem("forbidden")
+        drained = await self._traffic.drained(self._settings.drain_delay_s, self._settings.drain_deadline_s)
+        return _json({"drained": drained, "in_flight": self._traffic.in_flight})
+
+    async def metrics(self, _: Request) -> Response:
+        self._metrics.in_flight.set(self._traffic.in_flight)
+        self._metrics.draining.set(self._traffic.draining)
+        self._metrics.ready.set(self._health.readiness.ready)
+        return Response(generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+def _local(request: Request) -> bool:
+    """From this machine, and neither passed on by a proxy nor sent by a web page that is open on it."""
+    if request.client is None or any(name in request.headers for name in FROM_ELSEWHERE):
+        return False
+    try:
+        address = ipaddress.ip_address(request.client.host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _json(document: object, status: int = 200) -> Response:
+    content = json.dumps(document).encode()
+    return Response(content, status, media_type="application/json", headers={"cache-control": "no-store"})

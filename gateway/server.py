@@ -1,0 +1,113 @@
+"""uvicorn, told to drain before it stops and not to wait for clients for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.app import create
+from gateway.settings import Settings
+from gateway.traffic import Traffic
+
+BODY_SLACK_S = 5.0
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Gives a client so long for its headers and so long for its body; uvicorn alone would wait for ever."""
+
+    header_timeout_s = 10.0
+    body_timeout_s = 60.0
+    _timer: asyncio.TimerHandle | None = None
+    _in_message = False
+    _in_body = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch(self.header_timeout_s)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._in_message:
+            self._unwatch()
+        elif self._timer is None:
+            self._watch(self.body_timeout_s if self._in_body else self.header_timeout_s)
+
+    def on_message_begin(self) -> None:
+        self._in_message, self._in_body = True, False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        self._unwatch()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_message = self._in_body = False
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._too_slow)
+
+    def _unwatch(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """On the first signal drains, on the second stops at once."""
+
+    def __init__(self, config: uvicorn.Config, traffic: Traffic, drain_delay_s: float) -> None:
+        super().__init__(config)
+        self._traffic = traffic
+        self._drain_delay_s = drain_delay_s
+        self._signalled = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._signalled:
+            self.force_exit = True
+        self._signalled = True
+        self._traffic.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        since = self._traffic.draining_since
+        if self._signalled and since is not None and time.monotonic() - since >= self._drain_delay_s:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal says stop; returns once drained or at the deadline."""
+    traffic = Traffic()
+    protocol: dict[str, Any] = {
+        "header_timeout_s": settings.header_timeout_s,
+        "body_timeout_s": settings.body_timeout_s + BODY_SLACK_S,
+    }
+    config = uvicorn.Config(
+        create(settings, traffic),
+        host=settings.gateway_host,
+        port=settings.port,
+        http=type("Protocol", (PatientProtocol,), protocol),
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=round(settings.drain_deadline_s),
+    )
+    Server(config, traffic, settings.drain_delay_s).run()

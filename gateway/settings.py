@@ -1,0 +1,93 @@
+"""The one typed home of the gateway's settings; each is an environment variable with the prefix DERMSERVE_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "DERMSERVE_"
+
+
+class Settings(BaseSettings):
+    """Read from the environment; `python -m gateway --help` prints every one with its default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, populate_by_name=True, extra="ignore", frozen=True)
+
+    gateway_host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("PORT", f"{PREFIX}PORT"),
+        description="port; PORT wins",
+    )
+    inference_url: str = Field(default="http://127.0.0.1:8080", description="TorchServe's inference address")
+    management_url: str = Field(default="http://127.0.0.1:8081", description="TorchServe's management address")
+    model_name: str = Field(default="lesion", description="the model's name in TorchServe")
+
+    api_keys_file: Path | None = Field(default=None, description="file of hashed API keys; unset: everyone may ask")
+    rate_limit_per_minute: int = Field(default=600, ge=0, description="images a minute for one API key; 0: no limit")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="origins, comma separated, whose pages may call the API; none: CORS is off"
+    )
+
+    max_image_bytes: int = Field(default=20 * 2**20, gt=0, description="largest image")
+    max_request_bytes: int = Field(default=64 * 2**20, gt=0, description="largest request body, all files together")
+    max_files: int = Field(default=32, gt=0, description="most images in one request")
+    max_in_flight: int = Field(default=128, gt=0, description="most requests at work; the next is told to come back")
+    max_bytes_in_memory: int = Field(default=512 * 2**20, gt=0, description="most bytes of uploads held at once")
+    fan_out: int = Field(default=8, gt=0, description="images of one request that are with the model at the same time")
+
+    header_timeout_s: float = Field(default=10, gt=0, description="time for a client to send its request's headers")
+    body_idle_timeout_s: float = Field(default=10, gt=0, description="longest pause of a client within a body")
+    body_timeout_s: float = Field(default=60, gt=0, description="time for a client to send the whole body")
+    send_timeout_s: float = Field(default=30, gt=0, description="time for a client to take an answer")
+    keep_alive_s: int = Field(default=75, gt=0, description="how long an idle connection stays open")
+    backend_timeout_s: float = Field(default=30, gt=0, description="time for TorchServe to answer, retry included")
+    retry_after_s: int = Field(default=1, gt=0, description="Retry-After of a busy answer")
+
+    poll_interval_s: float = Field(
+        default=1, gt=0, description="how often the management API is asked for workers and queue"
+    )
+    stale_after_s: float = Field(
+        default=5, gt=0, description="age at which the last answer of the management API counts for nothing"
+    )
+    model_refresh_s: float = Field(
+        default=60, gt=0, description="how often manifest and model card are asked for again"
+    )
+    min_ready_workers: int = Field(default=1, gt=0, description="READY workers that readiness needs")
+    golden_image: Path | None = Field(
+        default=None, description="image of the golden prediction; unset: the packaged one"
+    )
+
+    drain_delay_s: float = Field(default=0, ge=0, description="time between unready and the end of accepting")
+    drain_deadline_s: float = Field(default=20, gt=0, description="longest wait for requests at work when draining")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="probes are logged at debug"
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("inference_url", "management_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is no address: give one like http://127.0.0.1:8080")
+        return value.rstrip("/")
+
+
+def describe() -> str:
+    """Every setting, its default and what it does, as text."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else str(field.default)
+        lines.append(f"  {PREFIX + name.upper():36} {default or '-':24} {field.description}")
+    return "\n".join(lines)

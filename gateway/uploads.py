@@ -1,0 +1,217 @@
+"""Takes request bodies in: limits hold while the bytes arrive, and nothing touches the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from gateway.problems import Problem
+from gateway.settings import Settings
+from gateway.traffic import Traffic
+
+MULTIPART = b"multipart/form-data"
+FIELD = b"file"
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was answered."""
+
+
+@dataclass
+class Upload:
+    """One image as it came in, or the reason why it was not kept."""
+
+    filename: str | None
+    content: bytes = b""
+    problem: Problem | None = None
+
+
+@dataclass
+class Body:
+    """What a request carried: one raw image, or the files of a form."""
+
+    uploads: list[Upload]
+    raw: bool
+    held: int = field(default=0, repr=False)
+
+
+async def receive(request: Request, settings: Settings, traffic: Traffic) -> Body:
+    """Read a request's images; give them back to `traffic` with `release` when done."""
+    content_type, options = parse_options_header(request.headers.get("content-type"))
+    limit = settings.max_request_bytes if content_type == MULTIPART else settings.max_image_bytes
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    if content_type != MULTIPART:
+        chunks: list[bytes] = []
+        held = await _drink(request, settings, traffic, limit, chunks.append)
+        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return Body([Upload(None, content)], raw=True, held=held)
+    if not options.get(b"boundary"):
+        raise Problem("malformed_upload", "The header Content-Type lacks the boundary of the form.")
+    form = Form(options[b"boundary"], settings)
+    held = await _drink(request, settings, traffic, limit, form.feed)
+    try:
+        return Body(form.close(), raw=False, held=held)
+    except Problem:
+        traffic.bytes_held -= held
+        raise
+
+
+def too_large(limit: int) -> Problem:
+    """More bytes than `limit`."""
+    return Problem(
+        "too_large", f"The upload is larger than {limit / 2**20:.4g} MiB. Send a smaller file or fewer files."
+    )
+
+
+async def _drink(
+    request: Request, settings: Settings, traffic: Traffic, limit: int, take: Callable[[bytes], object]
+) -> int:
+    size = 0
+    try:
+        async for chunk in _chunks(request, settings):
+            size += len(chunk)
+            traffic.bytes_held += len(chunk)
+            if size > limit:
+                raise too_large(limit)
+            if traffic.bytes_held > settings.max_bytes_in_memory:
+                raise busy(settings, "The server holds as many uploads as it can.")
+            take(chunk)
+    except BaseException:
+        traffic.bytes_held -= size
+        raise
+    return size
+
+
+def busy(settings: Settings, detail: str) -> Problem:
+    """A refusal that ends by itself."""
+    return Problem(
+        "busy",
+        f"{detail} Send the request again in {settings.retry_after_s} s.",
+        headers={"retry-after": str(settings.retry_after_s)},
+    )
+
+
+async def _chunks(request: Request, settings: Settings) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + settings.body_timeout_s
+    more = True
+    while more:
+        pause = min(settings.body_idle_timeout_s, end - loop.time())
+        try:
+            async with asyncio.timeout(pause):
+                message = await request.receive()
+        except TimeoutError:
+            raise Problem(
+                "slow_client",
+                f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s.",
+                headers={"connection": "close"},
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        more = message.get("more_body", False)
+        if body := message.get("body", b""):
+            yield body
+
+
+class Form:
+    """A multipart form read piece by piece; only its fields `file` are kept."""
+
+    def __init__(self, boundary: bytes, settings: Settings) -> None:
+        self._settings = settings
+        self._uploads: list[Upload] = []
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._header = [b"", b""]
+        self._disposition = b""
+        self._current: Upload | None = None
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._on_part_begin,
+                "on_header_field": self._on_header_field,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_part_data": self._on_part_data,
+                "on_part_end": self._on_part_end,
+                "on_end": self._on_end,
+            },
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise Problem("malformed_upload", f"The form cannot be read: {error}") from None
+
+    def close(self) -> list[Upload]:
+        """The files of the form, in order."""
+        if not self._ended:
+            raise Problem("malformed_upload", "The form ends before its last boundary: the upload was cut short.")
+        if not self._uploads:
+            raise Problem("empty_body", "The form has no file. Send each image in a field named `file`.")
+        return self._uploads
+
+    def _on_part_begin(self) -> None:
+        self._disposition = b""
+        self._current = None
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0] += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1] += data[start:end]
+
+    def _on_header_end(self) -> None:
+        if self._header[0].lower() == b"content-disposition":
+            self._disposition = self._header[1]
+        self._header = [b"", b""]
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if options.get(b"name") != FIELD:
+            return
+        if len(self._uploads) >= self._settings.max_files:
+            raise Problem(
+                "too_many_files", f"One request takes {self._settings.max_files} files. Send the rest in another."
+            )
+        self._current = Upload(_clean(options.get(b"filename")))
+        self._parts, self._size = [], 0
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        upload = self._current
+        if upload is None or upload.problem:
+            return
+        self._size += end - start
+        if self._size > self._settings.max_image_bytes:
+            upload.problem = too_large(self._settings.max_image_bytes)
+            self._parts = []
+        else:
+            self._parts.append(data[start:end])
+
+    def _on_part_end(self) -> None:
+        upload = self._current
+        if upload is None:
+            return
+        upload.content = b"".join(self._parts)
+        if not upload.content and not upload.problem:
+            upload.problem = Problem("empty_body", "The file is empty. Choose the image again.")
+        self._uploads.append(upload)
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _clean(filename: bytes | None) -> str | None:
+    if not filename:
+        return None
+    name = filename.decode("utf-8", "replace").replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(char for char in name if char.isprintable())[:255] or None

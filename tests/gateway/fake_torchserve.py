@@ -1,0 +1,171 @@
+"""A TorchServe made of switches: speaks the wire, and can be busy, slow, dying, without workers or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from typing import Any
+
+from aiohttp import web
+
+NOTICE = "Research use only. Not a medical device."
+SHA256 = "ab" * 32
+MANIFEST = {
+    "schema_version": 1,
+    "name": "lesion",
+    "version": "1.0",
+    "sha256": SHA256,
+    "architecture": "resnet18",
+    "reference_scores": {"edges": [0.0, 0.1, 0.5, 1.0], "counts": [80, 15, 5]},
+    "notice": NOTICE,
+}
+NO_WORKER = (
+    'Model "lesion" has no worker to serve inference request. Please use scale workers API to add workers. '
+    "If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize"
+)
+
+
+def prediction(score: float | None) -> dict[str, Any]:
+    """An answer of the handler."""
+    label = "abstain" if score is None else "malignant" if score >= 0.11 else "benign"
+    return {
+        "label": label,
+        "probability": score,
+        "threshold": 0.11,
+        "sensitivity": 0.95,
+        "reasons": [] if score is not None else ["blurred"],
+        "quality": {"sharpness": 0.8, "exposure": 0.9, "familiarity": 0.7},
+        "model": {"name": "lesion", "version": "1.0", "sha256": SHA256},
+        "notice": NOTICE,
+    }
+
+
+class FakeTorchServe:
+    """Runs in a thread of its own. An "image" is b"IMAGE" with an optional score and features:
+    b"IMAGE 0.3 1,0,0"; b"IMAGE abstain" abstains; b"TRUNCATED" is refused; anything else is not an image."""
+
+    def __init__(self) -> None:
+        self.inference_port, self.management_port = _free_port(), _free_port()
+        self.workers = ["READY", "READY"]
+        self.pending, self.remaining = 0, 100
+        self.queue_full = False
+        self.deaths = 0  # that many of the next predictions end in a dead worker
+        self.hang_ups = 0  # that many of the next predictions end in a closed connection
+        self.delay = 0.0
+        self.fail: tuple[int, dict[str, Any]] | None = None
+        self.hold: threading.Event | None = None
+        self.started = 0
+        self.finished = 0
+        self.abandoned = 0
+        self.descriptions = 0
+        self.request_ids: list[str | None] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._runners: list[web.AppRunner] = []
+        self.start()
+
+    @property
+    def inference_url(self) -> str:
+        return f"http://127.0.0.1:{self.inference_port}"
+
+    @property
+    def management_url(self) -> str:
+        return f"http://127.0.0.1:{self.management_port}"
+
+    def start(self) -> None:
+        self._do(self._start())
+
+    def stop(self) -> None:
+        """As a killed TorchServe: both ports refuse connections."""
+        self._do(self._stop())
+
+    def close(self) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _start(self) -> None:
+        inference = web.Application(client_max_size=2**26)
+        inference.router.add_post("/predictions/lesion", self._predict)
+        inference.router.add_post("/explanations/lesion", self._predict)
+        management = web.Application()
+        management.router.add_get("/models/lesion", self._describe)
+        for app, port in ((inference, self.inference_port), (management, self.management_port)):
+            runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+            self._runners.append(runner)
+
+    async def _stop(self) -> None:
+        while self._runners:
+            await self._runners.pop().cleanup()
+
+    async def _predict(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.started += 1
+        self.request_ids.append(request.headers.get("x-request-id"))
+        try:
+            await asyncio.sleep(self.delay)
+            while self.hold and not self.hold.is_set():
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.abandoned += 1
+            raise
+        if self.hang_ups:
+            self.hang_ups -= 1
+            assert request.transport
+            request.transport.close()
+            return web.Response()
+        if self.deaths:
+            self.deaths -= 1
+            return _error(500, "InternalServerException", "Worker died.")
+        if self.queue_full or not self.workers:
+            return _error(503, "ServiceUnavailableException", NO_WORKER)
+        if self.fail:
+            return web.json_response(self.fail[1], status=self.fail[0])
+        self.finished += 1
+        return self._answer(body, explain="explanations" in request.path)
+
+    def _answer(self, body: bytes, *, explain: bool) -> web.Response:
+        if body.startswith(b"TRUNCATED"):
+            error = {"reason": "truncated_image", "message": "The file ends early. Copy it again."}
+            return web.json_response({"error": error}, status=422)
+        if not body.startswith((b"IMAGE", b"\xff\xd8")):
+            error = {"reason": "not_an_image", "message": "This is no image. Send a JPEG or PNG."}
+            return web.json_response({"error": error}, status=415)
+        words = body.decode().split() if body.startswith(b"IMAGE") else ["IMAGE"]
+        score = None if "abstain" in words else float(words[1]) if len(words) > 1 else 0.031
+        answer = prediction(score)
+        if explain:
+            answer["heatmap"] = "data:image/png;base64,iVBORw0KGgo="
+            answer["features"] = [float(x) for x in words[2].split(",")] if len(words) > 2 else [1.0, 0.0, 0.0]
+        return web.json_response(answer)
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        model: dict[str, Any] = {
+            "modelName": "lesion",
+            "modelVersion": "1.0",
+            "workers": [{"id": str(9000 + i), "status": status} for i, status in enumerate(self.workers)],
+            "jobQueueStatus": {"pendingRequests": self.pending, "remainingCapacity": self.remaining},
+        }
+        if request.query.get("customized") == "true":
+            self.descriptions += 1
+            model["customizedMetadata"] = {"manifest": MANIFEST, "card": "# Lesion\n\nA model card."}
+        return web.Response(text=json.dumps([model]), content_type="application/json")
+
+
+def _error(code: int, kind: str, message: str) -> web.Response:
+    return web.json_response({"code": code, "type": kind, "message": message}, status=code)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
