@@ -1,0 +1,93 @@
+"""TorchServe as a command: Java started directly, because TorchServe's own launcher does not pass signals on."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import java, properties
+from stack.problem import BadSetting
+from stack.settings import Settings
+
+CLASS = "org.pytorch.serve.ModelServer"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run, in which environment and folder."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: Path
+
+    def replace_process(self) -> None:
+        """Becomes TorchServe: the same process id, so that signals reach Java."""
+        os.chdir(self.folder)
+        os.execve(self.arguments[0], self.arguments, self.environment)
+
+
+def command(settings: Settings, scratch: Path, overrides: Mapping[str, str] | None = None) -> Command:
+    """TorchServe with the shipped configuration; `scratch` takes the unpacked archive and the workers' sockets.
+
+    `overrides` are TS_ variables, which TorchServe prefers to its configuration file.
+    """
+    home = _package_folder().parent
+    config = settings.config
+    jvm = properties.read(config).get("vmargs", "").split()
+    arguments = [
+        str(java.find()),
+        f"-Dmodel_server_home={home}",
+        f"-Dlog4j.configurationFile=file://{config.parent / 'log4j2.xml'}",
+        f"-Djava.io.tmpdir={scratch}",
+        *jvm,
+        "-cp",
+        str(home / "ts" / "frontend" / "*"),
+        CLASS,
+        *("--python", str(_worker_program(scratch))),
+        *("-f", str(config)),
+        *("-s", str(settings.model_store)),
+        "-ncs",
+    ]
+    environment = dict(os.environ) | {
+        "TS_METRICS_CONFIG": str(config.parent / "metrics.yaml"),
+        "TS_DEFAULT_WORKERS_PER_MODEL": str(settings.workers),
+        "TS_DECODE_INPUT_REQUEST": "false",
+        "DERMSERVE_THREADS": str(settings.threads),
+        # Every malloc arena keeps what it was given; workers have few threads and need few arenas.
+        "MALLOC_ARENA_MAX": "2",
+        # Before Java knows its own log settings it would write files into this folder.
+        "LOG_LOCATION": str(scratch),
+        "METRICS_LOCATION": str(scratch),
+    }
+    environment.pop("TS_CONFIG_FILE", None)
+    return Command(arguments, environment | dict(overrides or {}), config.parent)
+
+
+def addresses(settings: Settings, host: str) -> dict[str, str]:
+    """TS_ variables for every port of the settings. Whatever the host, management stays on loopback."""
+    return {
+        "TS_INFERENCE_ADDRESS": f"http://{host}:{settings.inference_port}",
+        "TS_MANAGEMENT_ADDRESS": settings.management_url,
+        "TS_METRICS_ADDRESS": f"http://{host}:{settings.metrics_port}",
+    }
+
+
+def _package_folder() -> Path:
+    found = importlib.util.find_spec("ts")
+    if found is None or found.origin is None:
+        raise BadSetting("TorchServe is not installed here: pip install 'dermserve[serve]', or make serve")
+    return Path(found.origin).parent
+
+
+def _worker_program(scratch: Path) -> Path:
+    """A program that TorchServe can call as `python`; it accepts one word, not a command with arguments."""
+    program = scratch / "python"
+    script = Path(__file__).with_name("worker.py")
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P {shlex.quote(str(script))} "$@"\n')
+    program.chmod(0o700)
+    return program
