@@ -6,6 +6,7 @@ to wait for.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import urllib.error
@@ -23,8 +24,9 @@ def state(port: int) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
             return "serving"
     except urllib.error.HTTPError as answer:
-        return "draining" if b"draining" in answer.read() else "serving"
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        checks = json.loads(answer.read()).get("checks", {})
+        return "serving" if checks.get("not_draining", True) else "draining"
+    except (OSError, ValueError):
         return "gone"
 
 

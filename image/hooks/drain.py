@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import urllib.error
 import urllib.request
 
 # Longer than the gateway's own delay and deadline together, shorter than the pod's grace period.
@@ -17,7 +16,7 @@ def drain(port: int, patience_s: float = PATIENCE_S) -> str:
     try:
         with urllib.request.urlopen(request, timeout=patience_s) as answer:
             return f"drained: {answer.status}"
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as reason:
+    except OSError as reason:
         return f"not drained: {reason}"
 
 

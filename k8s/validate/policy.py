@@ -1,0 +1,91 @@
+"""checkov's policies for Kubernetes and Dockerfiles, in a virtual environment of its own: it is heavy and pins much."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from k8s.validate.finding import Finding, Manifest
+
+CHECK = "policy"
+REQUIREMENT = "checkov==3.3.30"
+HERE = Path(__file__).resolve().parent
+VENV = HERE.parents[1] / "build" / "checkov"
+
+
+def checkov() -> Path:
+    """The program; installs it on first use."""
+    program = VENV / "bin" / "checkov"
+    marker = VENV / REQUIREMENT
+    if not marker.exists():
+        print(f"installing {REQUIREMENT} into build/checkov (a minute, once)", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+        pip = [str(VENV / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT]
+        subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
+        marker.touch()
+    return program
+
+
+def exceptions() -> list[dict[str, str]]:
+    """Policies that do not hold here, each for an object and with its reason."""
+    loaded: list[dict[str, str]] = yaml.safe_load((HERE / "exceptions.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def scan(files: list[Path], framework: str) -> list[dict[str, Any]]:
+    """Every failed policy that checkov reports for these files."""
+    command = [str(checkov()), "--framework", framework, "--output", "json", "--compact", "--quiet", "--skip-download"]
+    for file in files:
+        command += ["--file", str(file)]
+    # Without these it asks its vendor's servers for guidelines before it begins.
+    environment = os.environ | {
+        "LOG_LEVEL": "CRITICAL",
+        "BC_SKIP_MAPPING": "TRUE",
+        "CKV_IGNORE_HIDDEN_DIRECTORIES": "false",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    try:
+        report = json.loads(done.stdout)
+    except ValueError as error:
+        raise RuntimeError(f"checkov gave no report: {done.stderr[-2000:]}") from error
+    failed: list[dict[str, Any]] = report.get("results", {}).get("failed_checks", [])
+    return failed
+
+
+def _excused(policy: str, resource: str, used: set[int]) -> bool:
+    for index, exception in enumerate(exceptions()):
+        if exception["policy"] == policy and fnmatch.fnmatch(resource, exception["resource"]):
+            used.add(index)
+            return True
+    return False
+
+
+def check(builds: dict[str, list[Manifest]], dockerfile: Path) -> list[Finding]:
+    """Failed policies that no exception excuses, and exceptions that excuse nothing any more."""
+    found: list[Finding] = []
+    used: set[int] = set()
+    with tempfile.TemporaryDirectory(prefix="dermserve-policy-") as scratch:
+        files = []
+        for target, manifests in builds.items():
+            file = Path(scratch, target.replace("/", "-") + ".yaml")
+            file.write_text(yaml.safe_dump_all(manifests), encoding="utf-8")
+            files.append(file)
+        failures = [*scan(files, "kubernetes"), *scan([dockerfile], "dockerfile")]
+    for failure in failures:
+        policy, resource = failure["check_id"], failure["resource"]
+        if not _excused(policy, resource, used):
+            where = f"{Path(failure['file_path']).stem}: {resource}"
+            found.append(Finding(where, CHECK, f"{failure['check_name']} ({policy})"))
+    for index, exception in enumerate(exceptions()):
+        if index not in used:
+            message = f"the exception for {exception['resource']} excuses nothing any more: remove it"
+            found.append(Finding(exception["policy"], CHECK, message))
+    return found

@@ -1,0 +1,52 @@
+"""Strict schemas: Kubernetes' own in three versions, and ours for the custom resources that we use."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+from k8s.validate.finding import Finding, Manifest, name_of
+
+VERSIONS = ("1.33", "1.35", "1.37")  # the oldest with image volumes on by default, one between, the newest
+OWN = Path(__file__).with_name("schemas")
+CHECK = "schema"
+
+
+@lru_cache(maxsize=1)
+def own_schemas() -> dict[tuple[str, str], dict[str, Any]]:
+    """Schemas of custom resources by apiVersion and kind, one file each."""
+    loaded = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(OWN.glob("*.yaml")))
+    return {(schema["x-api-version"], schema["x-kind"]): schema for schema in loaded}
+
+
+def _custom(manifest: Manifest, schema: dict[str, Any]) -> list[Finding]:
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(manifest)
+    return [Finding(name_of(manifest), CHECK, f"{error.json_path}: {error.message}") for error in errors]
+
+
+def _standard(manifest: Manifest) -> list[Finding]:
+    found = []
+    for version in VERSIONS:
+        try:
+            kubernetes_validate.validate(manifest, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            path = ".".join(str(part) for part in error.path)
+            found.append(Finding(name_of(manifest), CHECK, f"Kubernetes {version}: {path}: {error.message}"))
+        except kubernetes_validate.SchemaNotFoundError:
+            kind = f"{manifest['apiVersion']} {manifest['kind']}"
+            found.append(Finding(name_of(manifest), CHECK, f"no schema for {kind} in Kubernetes {version} or schemas/"))
+    return found
+
+
+def check(manifests: list[Manifest]) -> list[Finding]:
+    """Unknown fields, wrong types, missing fields; a kind without any schema is a fault too."""
+    found: list[Finding] = []
+    for manifest in manifests:
+        schema = own_schemas().get((manifest["apiVersion"], manifest["kind"]))
+        found += _custom(manifest, schema) if schema else _standard(manifest)
+    return found
