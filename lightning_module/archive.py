@@ -1,6 +1,6 @@
 """Packs a bundle and the handler into a TorchServe archive: the same input gives the same bytes.
 
-    python -m lightning_module archive --bundle bundles/lesion --output model_store/lesion.mar
+python -m lightning_module archive --bundle bundles/lesion --output model_store/lesion.mar
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def _stage(bundle: Bundle, content: Path) -> Path:
     for path in sorted(source.rglob("*.py")):
         if path.name != ADAPTER:
             _copy(path, content / "handler" / path.relative_to(source))
-    for path in [MANIFEST, *bundle.manifest.files]:
-        _copy(bundle.folder / path, content / "bundle" / path)
+    for name in [MANIFEST, *bundle.manifest.files]:
+        _copy(bundle.folder / name, content / "bundle" / name)
     return content
 
 
@@ -77,7 +77,12 @@ def _pack(bundle: Bundle, content: Path, configuration: Path, scratch: Path) -> 
         "--archive-format": "no-archive",
     }
     told = subprocess.run(
-        [sys.executable, "-m", "model_archiver.model_packaging", *(word for pair in arguments.items() for word in pair)],
+        [
+            sys.executable,
+            "-m",
+            "model_archiver.model_packaging",
+            *(word for pair in arguments.items() for word in pair),
+        ],
         env=os.environ | {"TMPDIR": str(private)},
         capture_output=True,
         text=True,

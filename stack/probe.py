@@ -1,0 +1,91 @@
+"""Questions that tell whether the stack works: free ports, ready workers, a real prediction."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import socket
+import urllib.request
+from typing import Any
+
+from stack.problem import NotReady, PortTaken
+
+PAUSE = 0.1
+
+
+def require_free(port: int, variable: str) -> None:
+    """Raises PortTaken if somebody listens on a port that we need."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as error:
+            why = "is taken (another make serve?)" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
+            raise PortTaken(f"port {port} {why}: stop its owner, or set {variable} to another port") from None
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at the moment."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+async def model(management_url: str) -> dict[str, Any]:
+    """What TorchServe says of the model; an OSError while it does not answer."""
+    [told] = json.loads(await asyncio.to_thread(_ask, f"{management_url}/models/lesion", None))
+    return dict(told)
+
+
+async def workers_ready(management_url: str, count: int) -> None:
+    """Returns once so many workers are ready."""
+    while True:
+        try:
+            workers = (await model(management_url)).get("workers", [])
+            if sum(worker["status"] == "READY" for worker in workers) >= count:
+                return
+        except (OSError, ValueError):
+            pass
+        await asyncio.sleep(PAUSE)
+
+
+async def predict(inference_url: str, image: bytes) -> dict[str, Any]:
+    """A real prediction; raises NotReady if the answer is an error."""
+    try:
+        answer = json.loads(await asyncio.to_thread(_ask, f"{inference_url}/predictions/lesion", image))
+    except (OSError, ValueError) as error:
+        raise NotReady(f"the golden image of the archive gets no prediction: {error}") from None
+    return dict(answer)
+
+
+async def answers(url: str) -> None:
+    """Returns once a GET is answered with 200."""
+    while True:
+        try:
+            await asyncio.to_thread(_ask, url, None)
+            return
+        except OSError:
+            await asyncio.sleep(PAUSE)
+
+
+async def idle(management_url: str) -> None:
+    """Returns once TorchServe's queue has been empty for three looks, or TorchServe does not answer any more."""
+    empty = 0
+    while empty < 3:
+        try:
+            waiting = (await model(management_url))["jobQueueStatus"]["pendingRequests"]
+        except (OSError, ValueError, KeyError):
+            return
+        empty = 0 if waiting else empty + 1
+        await asyncio.sleep(PAUSE)
+
+
+def _ask(url: str, body: bytes | None) -> bytes:
+    headers = {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(url, data=body, headers=headers)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+        told: bytes = answer.read()
+        return told
