@@ -1,0 +1,46 @@
+/** The images in this tab and what is known of each. Nothing outlives the tab. */
+
+export class Album extends EventTarget {
+  #next = 1;
+  lesions = [];
+
+  /** Adds files as queued lesions and returns them. */
+  add(files) {
+    const added = [...files].map((file) => ({
+      id: this.#next++,
+      file,
+      name: file.name || "Pasted image",
+      url: URL.createObjectURL(file),
+      state: "queued", // queued, sending, done, failed
+      answer: null,
+      problem: null,
+      heatmap: null,
+    }));
+    this.lesions.push(...added);
+    this.#changed();
+    return added;
+  }
+
+  get(id) {
+    return this.lesions.find((lesion) => lesion.id === Number(id));
+  }
+
+  update(lesion, facts) {
+    Object.assign(lesion, facts);
+    this.#changed();
+  }
+
+  remove(lesion) {
+    URL.revokeObjectURL(lesion.url);
+    this.lesions = this.lesions.filter((other) => other !== lesion);
+    this.#changed();
+  }
+
+  clear() {
+    for (const lesion of [...this.lesions]) this.remove(lesion);
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

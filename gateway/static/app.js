@@ -1,0 +1,132 @@
+/** Ties the rooms together: what is added is queued, what is known is drawn, the address says which view is open. */
+
+import { Album } from "./album.js";
+import { onKeyNeeded } from "./api.js";
+import { cardView } from "./card.js";
+import { CompareView } from "./compare.js";
+import { announce, byId } from "./dom.js";
+import { openIntake } from "./intake.js";
+import { Queue } from "./queue.js";
+import { resultView } from "./result.js";
+import { LesionTable } from "./table.js";
+import { BANNERS, chance, REFUSALS, VERDICTS } from "./words.js";
+
+const VIEWS = ["analyse", "image", "compare", "model"];
+const album = new Album();
+const queue = new Queue(album);
+const table = new LesionTable(byId("list"), album);
+const comparison = new CompareView(byId("view-compare"), album);
+let model = null;
+let drawn = null;
+
+function route() {
+  const [, view = "", id] = location.hash.split("/");
+  const lesion = view === "image" ? album.get(id) : null;
+  if (view === "image" && !lesion) return { view: "analyse" };
+  return { view: VIEWS.includes(view) ? view : "analyse", lesion };
+}
+
+function neighbours(lesion) {
+  const position = album.lesions.indexOf(lesion);
+  return [album.lesions[position - 1] ?? null, album.lesions[position + 1] ?? null];
+}
+
+function drawImage(lesion) {
+  const around = neighbours(lesion);
+  const signature = [lesion.id, lesion.state, queue.away, model?.manifest?.version, ...around.map((other) => other?.id)].join();
+  if (signature === drawn) return;
+  drawn = signature;
+  const actions = {
+    retry: () => {
+      album.update(lesion, { state: "queued", problem: null });
+      queue.work();
+    },
+    remove: () => {
+      album.remove(lesion);
+      location.hash = "#/";
+    },
+  };
+  byId("view-image").replaceChildren(...resultView(lesion, { model, away: queue.away, around, actions }).flat());
+}
+
+function draw() {
+  const { view, lesion } = route();
+  for (const name of VIEWS) byId(`view-${name}`).hidden = name !== view;
+  const images = album.lesions.length;
+  byId("view-analyse").classList.toggle("filled", images > 0);
+  byId("list").hidden = images === 0;
+  table.draw(queue.away);
+  if (view === "image") drawImage(lesion);
+  if (view === "compare") comparison.draw();
+  for (const link of document.querySelectorAll("nav [data-view]")) {
+    const here = link.dataset.view === (view === "model" ? "model" : "analyse");
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function open() {
+  const { view, lesion } = route();
+  draw();
+  if (view === "model") byId("view-model").replaceChildren(...cardView(model, queue.away));
+  document.title = { image: `${lesion?.name} – Dermserve`, compare: "Same patient – Dermserve", model: "Model card – Dermserve" }[view] ?? "Dermserve";
+  scrollTo(0, 0);
+  document.querySelector(`#view-${view} h1`)?.focus({ preventScroll: true });
+}
+
+function receive(files) {
+  const alone = album.lesions.length === 0 && files.length === 1;
+  const [first] = album.add(files);
+  queue.work();
+  const target = alone ? `#/image/${first.id}` : "#/";
+  announce(`${files.length === 1 ? first.name : `${files.length} images`} added`);
+  if (location.hash === target || (target === "#/" && !location.hash)) draw();
+  else location.hash = target;
+}
+
+function showStatus() {
+  const status = byId("status");
+  const state = queue.away ?? (model ? "ready" : "unknown");
+  status.dataset.state = state;
+  const words = { ready: `Model ${model?.manifest?.version ?? ""} ready`, offline: "Offline", unavailable: "Model not ready", unknown: "Connecting …" };
+  status.textContent = words[state];
+  const banner = byId("banner");
+  banner.hidden = !queue.away;
+  banner.textContent = BANNERS[queue.away] ?? "";
+}
+
+function settled({ detail: { name, answer, problem } }) {
+  if (problem) announce(`${name}: ${(REFUSALS[problem.reason] ?? REFUSALS.other)[0]}`);
+  else announce(`${name}: ${VERDICTS[answer.label].title}${answer.probability === null ? "" : `, ${chance(answer.probability)}`}`);
+}
+
+onKeyNeeded(async () => {
+  const dialog = byId("key-dialog");
+  if (!dialog.open) dialog.showModal();
+  await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
+  return dialog.returnValue === "use" ? byId("key").value : null;
+});
+
+album.addEventListener("change", draw);
+queue.addEventListener("settled", settled);
+queue.addEventListener("away", () => {
+  showStatus();
+  draw();
+});
+queue.addEventListener("model", ({ detail }) => {
+  model = detail;
+  showStatus();
+  if (route().view === "model") byId("view-model").replaceChildren(...cardView(model, queue.away));
+  draw();
+});
+addEventListener("hashchange", open);
+openIntake(receive);
+showStatus();
+open();
+queue.probe();
+
+if ("serviceWorker" in navigator && isSecureContext) {
+  const worker = "sw.js";
+  const trusted = window.trustedTypes?.createPolicy("dermserve", { createScriptURL: () => worker }).createScriptURL(worker) ?? worker;
+  navigator.serviceWorker.register(trusted).catch(() => {});
+}

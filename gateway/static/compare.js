@@ -1,0 +1,101 @@
+/** Several lesions of one patient: ranked by score, with the one that is least like the others marked. */
+
+import { compare } from "./api.js";
+import { announce, h } from "./dom.js";
+import { chance, REFUSALS, VERDICTS } from "./words.js";
+
+const back = () => h("nav", { class: "crumbs", "aria-label": "Images" }, h("a", { class: "button quiet", href: "#/" }, "← All images"), h("h1", { tabIndex: -1 }, "Same patient"));
+
+function verdict({ answer, problem }) {
+  const label = problem ? "failed" : answer.label;
+  return h("span", { class: "chip", data: { label } }, problem ? (REFUSALS[problem.reason] ?? REFUSALS.other)[0] : VERDICTS[label].short);
+}
+
+function entry({ lesion, answer, problem, distance, odd }, furthest) {
+  const scored = answer && answer.probability !== null;
+  return h(
+    "li",
+    { class: odd ? "ranked odd" : "ranked" },
+    h("img", { src: lesion.url, alt: "", width: 96, height: 96 }),
+    h(
+      "div",
+      { class: "ranked-words" },
+      h("h2", {}, h("a", { href: `#/image/${lesion.id}` }, lesion.name), odd ? h("span", { class: "chip", data: { label: "odd" } }, "Ugly duckling") : null),
+      h("p", {}, verdict({ answer, problem }), " ", scored ? h("span", { class: "figure" }, chance(answer.probability)) : null),
+      Number.isFinite(distance)
+        ? h(
+            "div",
+            { class: "difference" },
+            h("span", {}, "Differs from the others"),
+            h("span", { class: "meter" }, h("span", { class: "meter-fill", style: { width: `${furthest ? (100 * distance) / furthest : 0}%` } })),
+            h("span", { class: "figure" }, distance.toFixed(2)),
+          )
+        : null,
+    ),
+  );
+}
+
+/** Joins the gateway's answer, most suspicious first, to the lesions that were sent. */
+const joined = (lesions, rows) =>
+  rows.map((row) => ({
+    lesion: lesions[row.index],
+    answer: row.error ? null : row,
+    problem: row.error ?? null,
+    distance: row.distance,
+    odd: row.ugly_duckling,
+  }));
+
+function explanation(entries, reason) {
+  const odd = entries.find((candidate) => candidate.odd);
+  if (!odd) return `${reason} That alone does not clear any of them.`;
+  return `${odd.lesion.name} differs most from this patient’s other lesions. Clinicians call such a lesion the ugly duckling and look at it again, whatever its score.`;
+}
+
+export class CompareView {
+  #host;
+  #album;
+  #asked = null;
+
+  constructor(host, album) {
+    this.#host = host;
+    this.#album = album;
+  }
+
+  /** Asks once for each set of images. */
+  async draw() {
+    const lesions = this.#album.lesions.filter(({ state }) => state === "done");
+    const asked = lesions.map(({ id }) => id).join();
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    if (lesions.length < 2) {
+      this.#host.replaceChildren(back(), h("p", {}, "Add two or more images of one patient, and wait until they are analysed."));
+      return;
+    }
+    this.#host.replaceChildren(back(), h("p", { role: "status" }, "Comparing …"));
+    try {
+      const answer = await compare(lesions.map(({ file }) => file));
+      if (asked === this.#asked) this.#show(joined(lesions, answer.lesions), answer.reason);
+    } catch (error) {
+      if (asked === this.#asked) this.#fail(error);
+    }
+  }
+
+  #show(entries, reason) {
+    const furthest = Math.max(0, ...entries.map(({ distance }) => distance ?? 0));
+    const words = explanation(entries, reason);
+    this.#host.replaceChildren(
+      back(),
+      h("p", { class: "lede" }, words),
+      h("ol", { class: "ranking" }, entries.map((item) => entry(item, furthest))),
+      h("p", { class: "hint" }, "Ranked by calibrated probability. “Differs” is the distance between what the model sees in this image and in the others; it has no threshold."),
+    );
+    announce(words);
+  }
+
+  #fail(error) {
+    this.#asked = null;
+    const again = h("button", { class: "button primary", type: "button", on: { click: () => this.draw() } }, "Try again");
+    const words = error.kind ? "The server does not answer just now." : error.message;
+    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, `These images could not be compared. ${words}`), again);
+  }
+}

@@ -1,0 +1,82 @@
+/** Sends queued lesions, a few at a time; waits out a lost connection or an absent model, then goes on by itself. */
+
+import { Away, model, predict, ready } from "./api.js";
+
+const AT_ONCE = 3;
+const PROBE_SECONDS = [1, 2, 4, 8, 15];
+
+export class Queue extends EventTarget {
+  #album;
+  #sending = 0;
+  #timer = null;
+  #probes = 0;
+  away = null; // null, "offline" or "unavailable"
+
+  constructor(album) {
+    super();
+    this.#album = album;
+    addEventListener("online", () => this.probe());
+    addEventListener("offline", () => this.probe());
+    document.addEventListener("visibilitychange", () => document.hidden || !this.away || this.probe());
+  }
+
+  /** Start whatever can start now. */
+  work() {
+    if (this.away) return;
+    while (this.#sending < AT_ONCE) {
+      const lesion = this.#album.lesions.find((candidate) => candidate.state === "queued");
+      if (!lesion) return;
+      this.#send(lesion);
+    }
+  }
+
+  /** Is the server there? Sets `away`, resumes work if it is and asks again later if not. */
+  async probe() {
+    clearTimeout(this.#timer);
+    try {
+      await ready();
+      const detail = await model();
+      this.#probes = 0;
+      this.#setAway(null);
+      this.dispatchEvent(new CustomEvent("model", { detail }));
+      this.work();
+    } catch (error) {
+      if (error instanceof Away) this.#leave(error);
+    }
+  }
+
+  async #send(lesion) {
+    this.#sending += 1;
+    this.#album.update(lesion, { state: "sending" });
+    try {
+      const answer = await predict(lesion.file);
+      this.#album.update(lesion, { state: "done", answer, problem: null });
+      this.dispatchEvent(new CustomEvent("settled", { detail: lesion }));
+    } catch (error) {
+      if (error instanceof Away) {
+        this.#album.update(lesion, { state: "queued" });
+        this.#leave(error);
+      } else {
+        this.#album.update(lesion, { state: "failed", problem: error });
+        this.dispatchEvent(new CustomEvent("settled", { detail: lesion }));
+      }
+    } finally {
+      this.#sending -= 1;
+      this.work();
+    }
+  }
+
+  #leave(error) {
+    this.#setAway(error.kind);
+    const wait = PROBE_SECONDS[Math.min(this.#probes, PROBE_SECONDS.length - 1)];
+    this.#probes += 1;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.probe(), 1000 * Math.max(wait, error.seconds));
+  }
+
+  #setAway(kind) {
+    if (this.away === kind) return;
+    this.away = kind;
+    this.dispatchEvent(new Event("away"));
+  }
+}

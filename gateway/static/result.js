@@ -1,0 +1,137 @@
+/** One image and what the model says of it, in lay words first and in figures below. */
+
+import { h } from "./dom.js";
+import { downloadJson } from "./export.js";
+import { gauge } from "./gauge.js";
+import { stage } from "./stage.js";
+import { abstention, calibrated, chance, CLASSES, percent, QUALITY, REFUSALS, VERDICTS, WAITING } from "./words.js";
+
+const interval = ([low, high]) => `${percent(low, 1)} to ${percent(high, 1)}`;
+
+function meter(name, value, least) {
+  const low = least !== undefined && value < least;
+  return h(
+    "li",
+    { class: low ? "low" : null },
+    h("span", { class: "meter-name" }, name, low ? h("em", {}, " too low") : null),
+    h(
+      "span",
+      { class: "meter" },
+      h("span", { class: "meter-fill", style: { width: percent(Math.min(1, Math.max(0, value)), 1).replace(" ", "") } }),
+      least ? h("span", { class: "meter-limit", style: { left: `${100 * least}%` } }) : null,
+    ),
+    h("span", { class: "figure" }, value.toFixed(2)),
+  );
+}
+
+function quality(answer, manifest) {
+  const limits = manifest?.quality ?? {};
+  const known = Object.entries(QUALITY).filter(([key]) => Number.isFinite(answer.quality?.[key]));
+  if (!known.length) return null;
+  return [
+    h("h3", {}, "Image quality"),
+    h("ul", { class: "meters" }, known.map(([key, [name, limit]]) => meter(name, answer.quality[key], limits[limit]))),
+  ];
+}
+
+function classes(answer) {
+  if (!answer.classes) return null;
+  const ranked = Object.entries(answer.classes).sort(([, a], [, b]) => b - a);
+  return [
+    h("h3", {}, "Share of each class"),
+    h("ul", { class: "meters" }, ranked.map(([key, value]) => meter(CLASSES[key] ?? key, value))),
+  ];
+}
+
+function figures(answer, manifest) {
+  const served = manifest?.thresholds?.find(({ sensitivity }) => Math.abs(sensitivity - answer.sensitivity) < 1e-6);
+  const rows = [
+    ["Calibrated probability", answer.probability === null ? "none given" : answer.probability.toFixed(3)],
+    ["Threshold", answer.threshold?.toFixed(3)],
+    ["Sensitivity it was chosen for", `${percent(answer.sensitivity, 0)}${served ? ` (95 % interval ${interval(served.sensitivity_ci)})` : ""}`],
+    served && ["Specificity there", `${percent(served.specificity, 1)} (95 % interval ${interval(served.specificity_ci)})`],
+    ["Model", `${answer.model.name} ${answer.model.version}`],
+    ["Bundle SHA-256", h("code", { title: answer.model.sha256 }, `${answer.model.sha256.slice(0, 16)}…`)],
+  ].filter(Boolean);
+  return [
+    h("h3", {}, "Figures"),
+    h("dl", { class: "figures" }, rows.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value)))),
+  ];
+}
+
+function reasons(answer) {
+  if (!answer.reasons?.length) return null;
+  return h(
+    "ul",
+    { class: "reasons" },
+    answer.reasons.map((reason) => {
+      const [what, advice] = abstention(reason);
+      return h("li", {}, h("strong", {}, what), " ", advice);
+    }),
+  );
+}
+
+function answered(lesion, model) {
+  const { answer } = lesion;
+  const words = VERDICTS[answer.label];
+  const scored = answer.probability !== null;
+  return [
+    h(
+      "div",
+      { class: "verdict", data: { label: answer.label } },
+      h("h2", {}, words.title),
+      h("p", {}, words.meaning),
+    ),
+    scored
+      ? [
+          h("p", { class: "score" }, h("span", { class: "numeral" }, chance(answer.probability)), h("span", {}, "calibrated probability of malignancy")),
+          gauge(answer, model?.manifest?.reference_scores),
+          h("p", {}, calibrated(answer.probability)),
+        ]
+      : null,
+    reasons(answer),
+    h("p", { class: "next" }, h("strong", {}, "What now. "), words.next),
+    h("div", { class: "details" }, figures(answer, model?.manifest), quality(answer, model?.manifest), classes(answer)),
+    h("p", { class: "actions" }, h("button", { class: "button", type: "button", on: { click: () => downloadJson([lesion]) } }, "Save as JSON")),
+  ];
+}
+
+function refused(lesion, { retry, remove }) {
+  const [title, remedy] = REFUSALS[lesion.problem.reason] ?? REFUSALS.other;
+  return [
+    h("div", { class: "verdict", data: { label: "failed" } }, h("h2", {}, title), h("p", {}, remedy)),
+    h("p", { class: "hint" }, `The server said: ${lesion.problem.message}`),
+    h(
+      "p",
+      { class: "actions" },
+      h("button", { class: "button primary", type: "button", on: { click: retry } }, "Try again"),
+      h("button", { class: "button", type: "button", on: { click: remove } }, "Remove this image"),
+    ),
+  ];
+}
+
+const pending = (away) => [
+  h("div", { class: "verdict", data: { label: "pending" } }, h("h2", {}, away ? "Waiting" : "Analysing …"), h("p", {}, WAITING[away] ?? "This takes a moment.")),
+];
+
+/** The whole view of one lesion; `around` = [previous, next] lesions or null. */
+export function resultView(lesion, { model, away, around, actions }) {
+  const findings =
+    lesion.state === "done" ? answered(lesion, model) : lesion.state === "failed" ? refused(lesion, actions) : pending(away);
+  const step = (other, label) => other && h("a", { class: "button quiet", href: `#/image/${other.id}` }, label);
+  return [
+    h(
+      "nav",
+      { class: "crumbs", "aria-label": "Images" },
+      h("a", { class: "button quiet", href: "#/" }, "← All images"),
+      h("h1", { tabIndex: -1 }, lesion.name),
+      h("span", { class: "steps" }, step(around[0], "Previous"), step(around[1], "Next")),
+    ),
+    h(
+      "article",
+      { class: "result" },
+      stage(lesion, { crop: model?.manifest?.geometry?.crop ?? 1, explainable: lesion.state === "done" }),
+      h("div", { class: "findings", "aria-busy": lesion.state === "sending" ? "true" : "false" }, findings),
+    ),
+  ];
+}

@@ -1,0 +1,81 @@
+/** The image with the square that the model sees, and the map of what weighed most over it. */
+
+import { explain } from "./api.js";
+import { announce, h } from "./dom.js";
+import { OVERLAY } from "./words.js";
+
+function picture(lesion, crop, heat) {
+  const square = h("div", { class: "crop", style: { "--crop": crop } }, heat);
+  const photo = h("img", { class: "photo", src: lesion.url, alt: `Preview of ${lesion.name}` });
+  const frame = h("div", { class: "stage" }, photo, square);
+  photo.addEventListener("load", () => {
+    frame.style.setProperty("--ratio", photo.naturalWidth / photo.naturalHeight);
+    frame.classList.add("loaded");
+  });
+  photo.addEventListener("error", () => {
+    photo.remove();
+    frame.classList.add("blind");
+    frame.prepend(h("p", { class: "hint" }, "Your browser cannot show this file."));
+  });
+  return frame;
+}
+
+/** A figure with the preview; `explainable` adds the overlay and its controls. */
+export function stage(lesion, { crop = 1, explainable = false } = {}) {
+  const heat = h("img", { class: "heat", alt: "", hidden: true });
+  const caption = h("figcaption", { class: "hint" }, "Framed: the square that the model sees.");
+  const figure = h("figure", { class: "viewer" }, picture(lesion, crop, heat), caption);
+  if (!explainable) return figure;
+
+  const slider = h("input", { type: "range", id: "opacity", min: 0, max: 100, value: 55 });
+  const fade = () => {
+    heat.style.opacity = slider.value / 100;
+    slider.setAttribute("aria-valuetext", `${slider.value} %`);
+  };
+  slider.addEventListener("input", fade);
+  fade();
+  const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+  const panel = h(
+    "div",
+    { class: "overlay-panel", hidden: true },
+    h("div", { class: "slider" }, h("label", { htmlFor: "opacity" }, "Strength of the overlay"), slider),
+    h("div", { class: "scale" }, h("span", {}, "weighed little"), h("span", { class: "ramp", "aria-hidden": "true" }), h("span", {}, "weighed most")),
+    h("p", { class: "hint" }, OVERLAY),
+  );
+  const toggle = h("button", { class: "button", type: "button", "aria-pressed": "false" }, "Show what weighed most");
+
+  function show(visible) {
+    heat.hidden = !visible;
+    panel.hidden = !visible;
+    toggle.setAttribute("aria-pressed", visible);
+    toggle.textContent = visible ? "Hide what weighed most" : "Show what weighed most";
+  }
+
+  toggle.addEventListener("click", async () => {
+    if (!panel.hidden) return show(false);
+    trouble.hidden = true;
+    if (!lesion.heatmap) {
+      toggle.disabled = true;
+      toggle.textContent = "Asking the model …";
+      try {
+        const { heatmap } = await explain(lesion.file);
+        if (!heatmap) throw new Error("The model gave no map for this image.");
+        lesion.heatmap = heatmap;
+      } catch (error) {
+        trouble.textContent = error.kind ? "The map cannot be made just now: no answer from the server. Try again in a moment." : error.message;
+        trouble.hidden = false;
+        show(false);
+        return toggle.focus();
+      } finally {
+        toggle.disabled = false;
+      }
+      announce("Overlay shown");
+    }
+    heat.src = lesion.heatmap;
+    show(true);
+    return toggle.focus();
+  });
+
+  figure.append(toggle, trouble, panel);
+  return figure;
+}

@@ -1,0 +1,148 @@
+/** All images of this tab: a table that sorts, with progress and what can be done with the lot. */
+
+import { h } from "./dom.js";
+import { downloadCsv, downloadJson } from "./export.js";
+import { chance, REFUSALS, VERDICTS } from "./words.js";
+
+const SEVERITY = { malignant: 0, abstain: 1, benign: 2 };
+const score = (lesion) => lesion.answer?.probability ?? -1;
+const rank = (lesion) => (lesion.state === "done" ? SEVERITY[lesion.answer.label] : 3);
+const ORDERS = {
+  name: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }),
+  result: (a, b) => rank(a) - rank(b) || score(b) - score(a),
+  probability: (a, b) => score(a) - score(b),
+};
+const COLUMNS = [
+  ["name", "Image"],
+  ["result", "Result"],
+  ["probability", "Probability"],
+];
+
+function outcome(lesion, away) {
+  if (lesion.state === "failed") return ["failed", (REFUSALS[lesion.problem.reason] ?? REFUSALS.other)[0]];
+  if (lesion.state === "done") return [lesion.answer.label, VERDICTS[lesion.answer.label].short];
+  if (lesion.state === "sending") return ["pending", "Analysing …"];
+  return ["pending", away ? "Waiting" : "Queued"];
+}
+
+function minibar({ probability, threshold, label }) {
+  return h(
+    "span",
+    { class: "minibar", data: { label }, "aria-hidden": "true" },
+    h("span", { class: "minibar-fill", style: { width: `${100 * probability}%` } }),
+    h("span", { class: "minibar-threshold", style: { left: `${100 * threshold}%` } }),
+  );
+}
+
+function cells(lesion, away, remove) {
+  const [label, words] = outcome(lesion, away);
+  const thumb = h("img", { src: lesion.url, alt: "", width: 56, height: 56 });
+  thumb.addEventListener("error", () => thumb.replaceWith(h("span", { class: "no-thumb", "aria-hidden": "true" }, "?")));
+  const answer = lesion.answer;
+  const scored = answer && answer.probability !== null;
+  return [
+    h("td", { class: "thumb" }, thumb),
+    h("th", { scope: "row" }, h("a", { href: `#/image/${lesion.id}` }, lesion.name)),
+    h("td", {}, h("span", { class: "chip", data: { label } }, words)),
+    h("td", { class: "probability" }, scored ? [h("span", { class: "figure" }, chance(answer.probability)), minibar(answer)] : h("span", { class: "hint" }, "–")),
+    h("td", { class: "remove" }, h("button", { class: "icon", type: "button", "aria-label": `Remove ${lesion.name}`, on: { click: () => remove(lesion) } }, "×")),
+  ];
+}
+
+function progress(lesions) {
+  const count = (test) => lesions.filter(test).length;
+  const label = (name) => count((lesion) => lesion.answer?.label === name);
+  const settled = count(({ state }) => state === "done" || state === "failed");
+  const parts = [
+    settled < lesions.length ? `${settled} of ${lesions.length} analysed` : lesions.length === 1 ? "1 image" : `${lesions.length} images`,
+    [label("malignant"), "above the threshold"],
+    [label("benign"), "below"],
+    [label("abstain"), "without an answer"],
+    [count(({ state }) => state === "failed"), "not readable"],
+  ];
+  return parts.filter((part) => typeof part === "string" || part[0]).map((part) => (typeof part === "string" ? part : part.join(" "))).join(" · ");
+}
+
+/** A table bound to one host element; `draw` brings it up to date and keeps focus and rows where they were. */
+export class LesionTable {
+  #rows = new Map();
+  #order = { key: null, descending: false };
+  #summary = h("h1", { class: "list-title", tabIndex: -1 });
+  #body = h("tbody");
+  #heads;
+  #compare = h("a", { class: "button", href: "#/compare" }, "Same patient: compare");
+  #exports;
+  #album;
+  #away = null;
+
+  constructor(host, album) {
+    this.#album = album;
+    this.#heads = COLUMNS.map(([key, title]) =>
+      h("th", { scope: "col", class: key }, h("button", { type: "button", on: { click: () => this.#sortBy(key) } }, title)),
+    );
+    const finished = () => this.#sorted().filter(({ state }) => state === "done" || state === "failed");
+    this.#exports = [
+      h("button", { class: "button", type: "button", on: { click: () => downloadCsv(finished()) } }, "CSV"),
+      h("button", { class: "button", type: "button", on: { click: () => downloadJson(finished()) } }, "JSON"),
+    ];
+    host.replaceChildren(
+      h(
+        "div",
+        { class: "list-head" },
+        this.#summary,
+        h("div", { class: "actions" }, this.#compare, this.#exports, h("button", { class: "button", type: "button", on: { click: () => album.clear() } }, "Remove all")),
+      ),
+      h(
+        "table",
+        { class: "lesions" },
+        h("thead", {}, h("tr", {}, h("td", { class: "thumb" }), this.#heads, h("td", { class: "remove" }))),
+        this.#body,
+      ),
+    );
+  }
+
+  draw(away = this.#away) {
+    this.#away = away;
+    const lesions = this.#sorted();
+    this.#summary.textContent = progress(lesions);
+    this.#compare.hidden = lesions.filter(({ state }) => state === "done").length < 2;
+    for (const button of this.#exports) button.disabled = !lesions.some(({ state }) => state === "done" || state === "failed");
+    for (const [id, { row }] of this.#rows) {
+      if (lesions.some((lesion) => lesion.id === id)) continue;
+      row.remove();
+      this.#rows.delete(id);
+    }
+    lesions.forEach((lesion, index) => {
+      const row = this.#row(lesion, away);
+      if (this.#body.children[index] !== row) this.#body.insertBefore(row, this.#body.children[index] ?? null);
+    });
+    COLUMNS.forEach(([key], index) => {
+      const sorted = this.#order.key === key ? (this.#order.descending ? "descending" : "ascending") : "none";
+      this.#heads[index].setAttribute("aria-sort", sorted);
+    });
+  }
+
+  #row(lesion, away) {
+    const known = this.#rows.get(lesion.id) ?? { row: h("tr"), drawn: null };
+    const drawn = `${lesion.state} ${away}`;
+    if (known.drawn !== drawn) {
+      known.row.replaceChildren(...cells(lesion, away, (gone) => this.#album.remove(gone)));
+      known.drawn = drawn;
+      this.#rows.set(lesion.id, known);
+    }
+    return known.row;
+  }
+
+  #sorted() {
+    const { key, descending } = this.#order;
+    if (!key) return this.#album.lesions;
+    const sorted = this.#album.lesions.toSorted(ORDERS[key]);
+    return descending ? sorted.reverse() : sorted;
+  }
+
+  #sortBy(key) {
+    const again = this.#order.key === key;
+    this.#order = { key, descending: again ? !this.#order.descending : key === "probability" };
+    this.draw();
+  }
+}

@@ -1,0 +1,94 @@
+/** Every sentence that interprets a number or a refusal, in one place. */
+
+export const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`;
+
+/** A probability as people read it: no false precision, and never a flat 0 or 100. */
+export function chance(value) {
+  if (value < 0.005) return "under 1 %";
+  if (value > 0.995) return "over 99 %";
+  return percent(value, value < 0.1 ? 1 : 0);
+}
+
+const inHundred = (value) => (value < 0.005 ? "fewer than 1" : value > 0.995 ? "more than 99" : `about ${Math.max(1, Math.round(100 * value))}`);
+
+export const VERDICTS = {
+  malignant: {
+    short: "Above threshold",
+    title: "Above the threshold",
+    meaning: "The model counts this image among those that need a closer look. It is not a diagnosis.",
+    next: "Have a clinician examine the lesion. Many images above the threshold turn out to be harmless.",
+  },
+  benign: {
+    short: "Below threshold",
+    title: "Below the threshold",
+    meaning: "The model does not count this image among the suspicious ones. That does not rule out cancer.",
+    next: "Go by the examination, not by this figure. A spot that is new, changes, itches or bleeds needs a clinician.",
+  },
+  abstain: {
+    short: "No answer",
+    title: "The model gives no answer",
+    meaning: "It cannot judge this image well enough, and a guess would mislead.",
+    next: "Take the image again as described here. If the lesion worries you, do not wait for a better image: see a clinician.",
+  },
+};
+
+export const calibrated = (value) =>
+  `Of 100 images with such a score, ${inHundred(value)} would be malignant in a collection like the one the model was calibrated on. ` +
+  "Where cancer is rarer, as in most practices, it is fewer.";
+
+const ABSTENTIONS = {
+  blurred: ["The image is not sharp.", "Clean the lens, rest the dermatoscope on the skin, focus, and hold still."],
+  badly_exposed: ["The image is too dark, too bright or too flat.", "Use the dermatoscope’s own light, and avoid glare and shadow."],
+  unfamiliar: [
+    "The image is unlike those the model learned from.",
+    "Take a dermoscopic close-up with the whole lesion in the middle. An overview or plain phone photograph, ruler, ink or dressing can cause this.",
+  ],
+};
+
+/** What a reason for abstaining means and what to do: [what, advice]. */
+export const abstention = (reason) => ABSTENTIONS[reason] ?? [`The model said: ${reason.replaceAll("_", " ")}.`, "Try another image of the same lesion."];
+
+export const QUALITY = {
+  sharpness: ["Sharpness", "min_sharpness"],
+  exposure: ["Exposure", "min_exposure"],
+  familiarity: ["Familiarity", "min_familiarity"],
+};
+
+/** Title and remedy for each reason a request can be refused with. */
+export const REFUSALS = {
+  empty_body: ["The file is empty", "Choose the image again; the copy may have been cut short."],
+  not_an_image: ["This is not an image", "Add a photograph saved as JPEG, PNG, WebP, BMP or TIFF."],
+  unsupported_format: ["This image format cannot be read", "Save it as JPEG or PNG and add it again."],
+  truncated_image: ["The image is incomplete", "Part of the file is missing. Copy it again from the camera or phone."],
+  too_many_pixels: ["The image has too many pixels", "Save it at a smaller size and add it again."],
+  too_large: ["The file is too large", "Save it as JPEG, or at a smaller size, and add it again."],
+  too_small: ["The image is too small", "Use the original photograph, not a thumbnail."],
+  unauthorized: ["The server did not accept the key", "Ask the person who runs it for a valid API key."],
+  rate_limited: ["Too many requests for now", "Wait a minute, then try again."],
+  other: ["The image could not be analysed", "Try again. If it keeps failing, tell the person who runs this server."],
+};
+
+export const CLASSES = {
+  akiec: "Actinic keratosis / Bowen’s disease",
+  bcc: "Basal cell carcinoma",
+  bkl: "Benign keratosis",
+  df: "Dermatofibroma",
+  mel: "Melanoma",
+  nv: "Melanocytic naevus",
+  vasc: "Vascular lesion",
+  scc: "Squamous cell carcinoma",
+};
+
+export const OVERLAY =
+  "Warm regions pulled this score up most. The map is coarse: it does not outline the lesion, mark disease, or show that the model looked for the right reason.";
+
+export const WAITING = {
+  offline: "Waiting for the connection. Analysed as soon as it is back.",
+  unavailable: "The model is not ready. Analysed as soon as it is.",
+};
+
+export const BANNERS = {
+  offline:
+    "No connection to the server. This page needs it to analyse an image: what you add now waits in this tab and is analysed when the connection is back.",
+  unavailable: "The server is there, but its model is not ready. Images wait in this tab and are analysed as soon as it is.",
+};

@@ -1,0 +1,126 @@
+"""A TorchServe that answers each image as the test arranged it, with a model worth looking at."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+from typing import Any
+
+import numpy as np
+from aiohttp import web
+from PIL import Image
+
+from handler.notice import NOTICE
+from tests.gateway.fake_torchserve import SHA256, FakeTorchServe
+
+THRESHOLD = 0.142
+CARD = """# Model card: lesion 1.0
+
+## Intended use
+
+Research on *dermoscopic* images by **trained people**. See `handler` and [the data](https://doi.org/10.1038/sdata.2018.161).
+
+- Not for screening
+- Not for phone photographs
+
+## Subgroups
+
+| Group | Images | ROC AUC | 95 % interval |
+|---|---|---|---|
+| female | 702 | 0.921 | 0.894 to 0.944 |
+| male | 801 | 0.913 | 0.887 to 0.937 |
+| <script>alert(1)</script> | 1 | - | - |
+"""
+
+
+def manifest() -> dict[str, Any]:
+    """As the handler describes itself."""
+    edges = [round(i / 20, 2) for i in range(21)]
+    counts = [702, 221, 120, 78, 61, 44, 38, 30, 27, 24, 19, 17, 16, 15, 13, 14, 16, 18, 21, 29]
+    served = {"sensitivity": 0.95, "value": THRESHOLD, "sensitivity_ci": [0.921, 0.972]}
+    strict = {"sensitivity": 0.9, "value": 0.231, "sensitivity_ci": [0.861, 0.934]}
+    return {
+        "schema_version": 1,
+        "name": "lesion",
+        "version": "1.0",
+        "sha256": SHA256,
+        "created": "2026-11-21T09:00:00Z",
+        "architecture": "resnet18",
+        "head": "sigmoid",
+        "classes": ["malignant"],
+        "malignant": ["malignant"],
+        "geometry": {"size": 128, "crop": 1.0},
+        "limits": {"max_bytes": 20 * 2**20, "max_pixels": 50_000_000, "min_side": 32},
+        "thresholds": [
+            {**strict, "specificity": 0.812, "specificity_ci": [0.79, 0.833]},
+            {**served, "specificity": 0.694, "specificity_ci": [0.668, 0.719]},
+        ],
+        "operating_point": 0.95,
+        "quality": {"min_sharpness": 0.2, "min_exposure": 0.3, "min_familiarity": 0.1},
+        "reference_scores": {"edges": edges, "counts": counts},
+        "data": {"name": "rendered lesions", "rows": 1523, "sha256": SHA256, "licence": "none"},
+        "licence": "research only",
+        "intended_use": "Research on dermoscopic images by trained people. Not for diagnosis or screening.",
+        "notice": NOTICE,
+        "report": {},
+    }
+
+
+def answer(probability: float | None, *reasons: str, classes: dict[str, float] | None = None) -> dict[str, Any]:
+    """The wire's JSON for one image; no probability means that the model abstains for these reasons."""
+    label = "abstain" if probability is None else "malignant" if probability >= THRESHOLD else "benign"
+    quality = {"sharpness": 0.08 if "blurred" in reasons else 0.82, "exposure": 0.91}
+    quality["familiarity"] = 0.03 if "unfamiliar" in reasons else 0.64
+    wire: dict[str, Any] = {
+        "label": label,
+        "probability": probability,
+        "threshold": THRESHOLD,
+        "sensitivity": 0.95,
+        "reasons": list(reasons),
+        "quality": quality,
+        "model": {"name": "lesion", "version": "1.0", "sha256": SHA256},
+        "notice": NOTICE,
+    }
+    return wire | ({"classes": classes} if classes else {})
+
+
+def heatmap() -> str:
+    """A small map with its peak off the centre."""
+    y, x = np.mgrid[0:96, 0:96] / 96
+    weight = np.exp(-((x - 0.58) ** 2 + (y - 0.45) ** 2) / 0.03)
+    pixels = np.stack([255 * weight, 90 * weight, 140 * (1 - weight), 40 + 200 * weight], axis=-1)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8), "RGBA").save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+class ArrangedTorchServe(FakeTorchServe):
+    """`arrange(image, answer)` before the image is sent; what is not an image is refused."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, tuple[dict[str, Any], float]] = {}
+        super().__init__()
+
+    def arrange(self, image: bytes, wire: dict[str, Any], angle: float = 0.0) -> bytes:
+        """Answer this image so, and place its features at this angle to those of the others."""
+        self._answers[hashlib.sha256(image).hexdigest()] = (wire, angle)
+        return image
+
+    def _answer(self, body: bytes, *, explain: bool) -> web.Response:
+        if not body.startswith((b"\xff\xd8", b"\x89PNG")):
+            return super()._answer(body, explain=explain)
+        wire, angle = self._answers.get(hashlib.sha256(body).hexdigest(), (answer(0.031), 0.0))
+        if explain:
+            features = [round(math.cos(angle), 5), round(math.sin(angle), 5)]
+            wire = {**wire, "heatmap": heatmap() if wire["probability"] is not None else None, "features": features}
+        return web.json_response(wire)
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        workers = [{"id": str(9000 + i), "status": status} for i, status in enumerate(self.workers)]
+        queue = {"pendingRequests": 0, "remainingCapacity": 100}
+        model: dict[str, Any] = {"modelName": "lesion", "workers": workers, "jobQueueStatus": queue}
+        if request.query.get("customized") == "true":
+            model["customizedMetadata"] = {"manifest": manifest(), "card": CARD}
+        return web.json_response([model])
