@@ -25,6 +25,7 @@ from gateway.uploads import Body, ClientGone, Upload, busy, receive
 T = TypeVar("T")
 Json = dict[str, Any]
 FRESH = {"cache-control": "no-store"}
+WATCH_AFTER_S = 0.1
 NOT_OURS_TO_SEND = ("busy", "backend_unavailable", "backend_timeout")
 
 
@@ -167,9 +168,13 @@ def _json(document: Json) -> Response:
 
 
 async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which ends early if the client hangs up: a dropped client costs no prediction."""
+    """The result of `work`, which ends early if the client hangs up: a dropped client costs no prediction.
+
+    The watch begins late, since most work is done before a watch would have paid for itself.
+    """
     me = asyncio.current_task()
     assert me
+    watcher: asyncio.Task[None] | None = None
     gone = False
 
     async def watch() -> None:
@@ -179,7 +184,11 @@ async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         gone = True
         me.cancel()
 
-    watcher = asyncio.create_task(watch())
+    def begin() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(watch())
+
+    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, begin)
     try:
         return await work
     except asyncio.CancelledError:
@@ -188,4 +197,6 @@ async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
             raise ClientGone from None
         raise
     finally:
-        watcher.cancel()
+        timer.cancel()
+        if watcher:
+            watcher.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from gateway.backend import Backend
 from gateway.envelope import Envelope, on_http_exception
 from gateway.health import Health
 from gateway.keys import Keys
+from gateway.logs import RequestLog
 from gateway.metrics import Metrics
 from gateway.operations import Operations
 from gateway.settings import Settings
@@ -45,15 +47,18 @@ def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await backend.open()
         watch = asyncio.create_task(health.watch())
         yield
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watch
-        await backend.close()
+        backend.close()
 
-    middleware = [Middleware(Envelope, settings=settings, traffic=traffic, metrics=metrics, routes=known)]
+    middleware = [
+        Middleware(
+            Envelope, traffic=traffic, metrics=metrics, routes=known, log=RequestLog(sys.stdout, settings.log_level)
+        )
+    ]
     if settings.cors_origins:
         middleware.append(
             Middleware(

@@ -6,16 +6,14 @@ import asyncio
 import json
 from typing import Any, Literal, Protocol
 
-import aiohttp
-
 from gateway.metrics import Metrics
 from gateway.problems import REFUSALS, Problem
 from gateway.settings import Settings
 from gateway.uploads import busy
+from gateway.upstream import Answer, Lost, Pool, Refused
 
 Task = Literal["predictions", "explanations"]
 DIED = b"Worker died"
-LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError, ConnectionError)
 
 
 class Workforce(Protocol):
@@ -30,59 +28,45 @@ class Backend:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._session: aiohttp.ClientSession | None = None
-        self._model = f"{settings.management_url}/models/{settings.model_name}"
+        self._inference = Pool(settings.inference_url)
+        self._management = Pool(settings.management_url)
         self.workforce: Workforce | None = None
 
-    async def open(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-
-    async def close(self) -> None:
-        if self._session:
-            await self._session.close()
+    def close(self) -> None:
+        self._inference.close()
+        self._management.close()
 
     async def ask(self, task: Task, image: bytes, request_id: str) -> bytes:
         """TorchServe's JSON for one image, as it came; a prediction lost on the way is asked for once more."""
-        try:
-            async with asyncio.timeout(self._settings.backend_timeout_s):
-                status, body = await self._ask_twice(task, image, request_id)
-        except TimeoutError:
-            waited = f"{self._settings.backend_timeout_s:g} s"
-            raise Problem("backend_timeout", f"The model server gave no answer in {waited}. Try again later.") from None
-        if status == 200:
-            return body
-        raise await self._failure(status, body)
+        answer = await self._ask_twice(f"/{task}/{self._settings.model_name}", image, request_id)
+        if answer.status == 200:
+            return answer.body
+        raise await self._failure(answer)
 
-    async def _ask_twice(self, task: Task, image: bytes, request_id: str) -> tuple[int, bytes]:
+    async def _ask_twice(self, path: str, image: bytes, request_id: str) -> Answer:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._settings.backend_timeout_s
         for attempt in (1, 2):
             try:
-                status, body = await self._post(task, image, request_id)
-            except aiohttp.ClientConnectorError:
+                answer = await self._inference.post(path, image, request_id, end - loop.time())
+            except TimeoutError:
+                waited = f"{self._settings.backend_timeout_s:g} s"
+                detail = f"The model server gave no answer in {waited}. Try again later."
+                raise Problem("backend_timeout", detail) from None
+            except Refused:
                 raise self._unavailable("It does not accept connections.") from None
-            except LOST:
+            except Lost:
                 cause = "connection_lost"
             else:
-                if status != 500 or DIED not in body:
-                    return status, body
+                if answer.status != 500 or DIED not in answer.body:
+                    return answer
                 cause = "worker_died"
             if attempt == 1:
                 self._metrics.retries.labels(cause).inc()
         raise self._unavailable("Its workers are restarting.")
 
-    async def _post(self, task: Task, image: bytes, request_id: str) -> tuple[int, bytes]:
-        assert self._session
-        url = f"{self._settings.inference_url}/{task}/{self._settings.model_name}"
-        headers = {"content-type": "application/octet-stream", "x-request-id": request_id}
-        async with self._session.post(url, data=image, headers=headers) as answer:
-            return answer.status, await answer.read()
-
-    async def _failure(self, status: int, body: bytes) -> Problem:
-        error = _error(body)
+    async def _failure(self, answer: Answer) -> Problem:
+        status, error = answer.status, _error(answer.body)
         if error.get("reason") in REFUSALS:
             return Problem(error["reason"], error.get("message"), status=status)
         message = str(error.get("message", ""))
@@ -104,15 +88,11 @@ class Backend:
             headers={"retry-after": str(max(2, self._settings.retry_after_s))},
         )
 
-    async def model(self, *, customized: bool = False, timeout: float = 3.0) -> dict[str, Any]:
+    async def model(self, *, customized: bool = False, seconds: float = 3.0) -> dict[str, Any]:
         """The management API's description of the model; raises OSError, TimeoutError or ValueError."""
-        assert self._session
-        query = {"customized": "true"} if customized else {}
-        try:
-            async with asyncio.timeout(timeout), self._session.get(self._model, params=query) as answer:
-                document = json.loads(await answer.read())
-        except aiohttp.ClientError as error:
-            raise OSError(str(error)) from None
+        path = f"/models/{self._settings.model_name}" + ("?customized=true" if customized else "")
+        answer = await self._management.get(path, seconds)
+        document = json.loads(answer.body)
         if answer.status != 200 or not isinstance(document, list) or not document:
             raise ValueError(f"the management API answered {answer.status} instead of the model")
         return dict(document[0])

@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.logs import RequestLog
 from gateway.metrics import Metrics
 from gateway.problems import Problem
-from gateway.settings import Settings
 from gateway.traffic import Traffic
 from gateway.uploads import ClientGone
 
-log = logging.getLogger("gateway.request")
+log = logging.getLogger("gateway")
 ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 CLIENT_GONE = 499
@@ -31,13 +31,13 @@ class Envelope:
     """Pure ASGI: costs one function call around `send`, no task and no copy of the body."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, traffic: Traffic, metrics: Metrics, routes: frozenset[str]
+        self, app: ASGIApp, *, traffic: Traffic, metrics: Metrics, routes: frozenset[str], log: RequestLog
     ) -> None:
         self._app = app
-        self._settings = settings
         self._traffic = traffic
         self._metrics = metrics
         self._routes = routes
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,11 +59,7 @@ class Envelope:
                 headers.extend(pair for pair in SECURITY if pair[0] not in names)
                 if self._traffic.draining and b"connection" not in names:
                     headers.append((b"connection", b"close"))
-            try:
-                async with asyncio.timeout(self._settings.send_timeout_s):
-                    await send(message)
-            except TimeoutError:
-                raise ClientGone from None
+            await send(message)
 
         async def refuse(problem: Problem) -> None:
             note["reason"] = problem.reason
@@ -86,21 +82,8 @@ class Envelope:
             seconds = time.perf_counter() - started
             route = self._route(scope)
             self._metrics.answered(route, status, seconds)
-            probe = route in PROBES and status < 400
-            log.log(
-                logging.DEBUG if probe else logging.INFO,
-                "request",
-                extra={
-                    "fields": {
-                        "request_id": request_id,
-                        "method": scope["method"],
-                        "route": route,
-                        "status": status,
-                        "ms": round(seconds * 1000, 2),
-                        **note,
-                    }
-                },
-            )
+            quiet = route in PROBES and status < 400
+            self._log.write(request_id, scope["method"], route, status, seconds, note, quiet=quiet)
 
     def _route(self, scope: Scope) -> str:
         path = str(scope["path"])

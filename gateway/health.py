@@ -127,7 +127,7 @@ class Health:
 
     async def _describe(self) -> None:
         try:
-            description = (await self._backend.model(customized=True, timeout=10)).get("customizedMetadata")
+            description = (await self._backend.model(customized=True, seconds=10)).get("customizedMetadata")
             if isinstance(description, str):
                 description = json.loads(description)
             if not isinstance(description, dict) or not isinstance(description.get("manifest"), dict):

@@ -18,10 +18,12 @@ BODY_SLACK_S = 5.0
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Gives a client so long for its headers and so long for its body; uvicorn alone would wait for ever."""
+    """Gives a client so long for headers, body and taking the answer; uvicorn alone would wait for ever."""
 
     header_timeout_s = 10.0
     body_timeout_s = 60.0
+    send_timeout_s = 30.0
+    _send_timer: asyncio.TimerHandle | None = None
     _timer: asyncio.TimerHandle | None = None
     _in_message = False
     _in_body = False
@@ -52,7 +54,21 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        self._unwatch_sending()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(self.send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._unwatch_sending()
+        super().resume_writing()
+
+    def _unwatch_sending(self) -> None:
+        if self._send_timer:
+            self._send_timer.cancel()
+            self._send_timer = None
 
     def _watch(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self._too_slow)
@@ -95,6 +111,7 @@ def serve(settings: Settings) -> None:
     protocol: dict[str, Any] = {
         "header_timeout_s": settings.header_timeout_s,
         "body_timeout_s": settings.body_timeout_s + BODY_SLACK_S,
+        "send_timeout_s": settings.send_timeout_s,
     }
     config = uvicorn.Config(
         create(settings, traffic),

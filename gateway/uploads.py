@@ -99,25 +99,25 @@ def busy(settings: Settings, detail: str) -> Problem:
 
 
 async def _chunks(request: Request, settings: Settings) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + settings.body_timeout_s
-    more = True
-    while more:
-        pause = min(settings.body_idle_timeout_s, end - loop.time())
-        try:
-            async with asyncio.timeout(pause):
+    now = asyncio.get_running_loop().time
+    end = now() + settings.body_timeout_s
+    try:
+        async with asyncio.timeout(settings.body_idle_timeout_s) as patience:
+            while True:
                 message = await request.receive()
-        except TimeoutError:
-            raise Problem(
-                "slow_client",
-                f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s.",
-                headers={"connection": "close"},
-            ) from None
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        more = message.get("more_body", False)
-        if body := message.get("body", b""):
-            yield body
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                if body := message.get("body", b""):
+                    yield body
+                if not message.get("more_body", False):
+                    return
+                patience.reschedule(min(now() + settings.body_idle_timeout_s, end))
+    except TimeoutError:
+        raise Problem(
+            "slow_client",
+            f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s.",
+            headers={"connection": "close"},
+        ) from None
 
 
 class Form:
