@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_matrix  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lightning_module.datasets.table import Table
@@ -124,7 +124,7 @@ def undersampled(table: Table, rows: Rows, per_site: int = 1, seed: int = 0) -> 
 def sampling_weights(table: Table, rows: Rows, column: str = "malignant") -> NDArray[np.float64]:
     """A weight for each row so that every value of the column is drawn equally often."""
     values = table.frame[column].iloc[rows]
-    return (1.0 / values.map(values.value_counts())).to_numpy(dtype=np.float64)
+    return 1.0 / values.map(values.value_counts()).to_numpy(dtype=np.float64)
 
 
 def _published(table: Table) -> tuple[Rows, Rows, Rows]:
@@ -150,8 +150,13 @@ def _folds(table: Table, rows: Rows, folds: int, seed: int) -> list[Rows]:
     groups = group_ids(frame)
     if len(np.unique(groups)) < folds:
         raise ValueError(f"{len(np.unique(groups))} lesions or patients cannot make {folds} folds.")
-    strata = frame["malignant"].map({True: "malignant ", False: "benign "}) + frame["diagnosis"]
+    strata = _pooled(frame["diagnosis"], _pooled(frame["malignant"].astype("string"), "any", folds), folds)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
         return [rows[held] for _, held in splitter.split(rows, strata, groups)]
+
+
+def _pooled(strata: pd.Series, coarser: pd.Series | str, folds: int) -> pd.Series:
+    """Strata with fewer rows than folds give way to the coarser ones, since every fold needs a row of each."""
+    return strata.where(strata.map(strata.value_counts()) >= folds, coarser)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from lightning_module.datasets import class_folders, ham10000, isic2019, isic2024, ph2, siim_isic_2020
+from lightning_module.datasets import class_folders, ham10000, isic2019, isic2024, isic_archive, ph2, siim_isic_2020
 from lightning_module.datasets.errors import (
     DatasetError,
     MissingColumns,
@@ -50,7 +50,7 @@ class Layout(Protocol):
 
 
 LAYOUTS: dict[str, Layout] = {
-    module.NAME: module for module in (ham10000, isic2019, siim_isic_2020, isic2024, ph2, class_folders)
+    module.NAME: module for module in (ham10000, isic2019, siim_isic_2020, isic2024, isic_archive, ph2, class_folders)
 }
 
 

@@ -78,7 +78,8 @@ def _diagnosis(truth: pd.DataFrame, path: Path) -> pd.Series:
             f"{path}: {len(wrong)} of {len(truth)} rows do not mark exactly one of {', '.join(CLASSES)}: "
             f"{shortened(wrong)}."
         )
-    return votes.idxmax(axis=1).str.lower()
+    diagnosis: pd.Series = votes.idxmax(axis=1).str.lower()
+    return diagnosis
 
 
 def _either_name(images: dict[str, str], names: pd.Series) -> dict[str, str]:

@@ -133,6 +133,23 @@ def _ph2(folder: Path, records: Sequence[Record]) -> None:
     (home / "PH2_dataset.txt").write_text("\n".join(lines) + "\n")
 
 
+def _archive(folder: Path, records: Sequence[Record]) -> None:
+    columns = (
+        *("isic_id", "attribution", "copyright_license", "age_approx", "anatom_site_general"),
+        *("diagnosis_1", "diagnosis_2", "diagnosis_3", "lesion_id", "patient_id", "sex"),
+    )
+    rows = [
+        (
+            *(r.name, "Synthetic Clinic", "CC-BY-NC", r.age, r.site),
+            *("Malignant" if r.label.startswith("Melanoma") else "Benign", "", r.label),
+            *(f"IL_{r.lesion:07d}", f"IP_{r.patient:07d}", r.sex),
+        )
+        for r in records
+    ]
+    _table(folder / "metadata.csv", columns, rows)
+    _images(folder, records)
+
+
 def _class_folders(folder: Path, records: Sequence[Record]) -> None:
     for record in records:
         split = ("train", "train", "valid", "train", "test")[record.lesion // 2 % 5]
@@ -171,6 +188,7 @@ PUBLISHERS = {
     "siim_isic_2020": Publisher(MOLES, _siim),
     "isic2024": Publisher(TILES, _isic2024),
     "isic2024_files": Publisher(TILES, _isic2024_files),
+    "isic_archive": Publisher({"Nevus": "nv", "Melanoma Invasive": "mel"}, _archive),
     "ph2": Publisher({"0": "nv", "2": "mel", "1": "atypical"}, _ph2),
     "class_folders": Publisher({"dangerous": "mel", "not_dangerous": "nv"}, _class_folders),
 }

@@ -31,14 +31,14 @@ class Look:
 
 
 LOOKS = {
-    "nv": Look(((120, 75, 50), (95, 60, 42)), 0.06, 0.02, 0.035, 0.24),
+    "nv": Look(((120, 75, 50), (95, 60, 42)), 0.06, 0.015, 0.035, 0.24),
     "atypical": Look(((125, 78, 52), (80, 50, 40)), 0.12, 0.05, 0.035, 0.27),
     "bkl": Look(((140, 105, 75), (165, 130, 95)), 0.10, 0.03, 0.012, 0.27),
     "df": Look(((150, 105, 90), (215, 185, 170)), 0.06, 0.02, 0.060, 0.20),
     "vasc": Look(((150, 35, 55), (105, 25, 60)), 0.08, 0.03, 0.020, 0.20),
-    "mel": Look(((60, 40, 38), (120, 70, 50), (70, 85, 110), (170, 75, 70)), 0.22, 0.08, 0.020, 0.32),
-    "bcc": Look(((205, 130, 125), (165, 95, 100), (120, 105, 120)), 0.20, 0.06, 0.045, 0.27),
-    "akiec": Look(((190, 105, 95), (210, 160, 130), (150, 75, 70)), 0.20, 0.08, 0.060, 0.30),
+    "mel": Look(((60, 40, 38), (120, 70, 50), (70, 85, 110), (170, 75, 70)), 0.22, 0.06, 0.020, 0.32),
+    "bcc": Look(((205, 130, 125), (165, 95, 100), (120, 105, 120)), 0.20, 0.05, 0.045, 0.27),
+    "akiec": Look(((190, 105, 95), (210, 160, 130), (150, 75, 70)), 0.20, 0.06, 0.060, 0.30),
 }
 
 
@@ -57,7 +57,8 @@ def draw(look: str, lesion_seed: int, view_seed: int, size: tuple[int, int]) -> 
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
     skin = _skin(body, view, size)
     mask, paint = _lesion(LOOKS[look], body, view, x - width / height / 2, y - 0.5, size)
-    pixels = skin * (1 - mask[..., None]) + np.minimum(paint, skin * 1.15) * mask[..., None]
+    paint *= 0.3 + 0.7 * skin.mean() / np.mean(PALE)
+    pixels = skin * (1 - mask[..., None]) + paint * mask[..., None]
     pixels *= 1 + view.uniform(-0.12, 0.12) + view.uniform(-0.15, 0.15) * (x - 0.5)[..., None]
     pixels += view.normal(0, 2.5, (height, width, 1))
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
@@ -71,7 +72,7 @@ def draw(look: str, lesion_seed: int, view_seed: int, size: tuple[int, int]) -> 
 def _skin(body: np.random.Generator, view: np.random.Generator, size: tuple[int, int]) -> Pixels:
     tone = body.beta(1.2, 2.5)
     base = np.asarray(PALE) * (1 - tone) + np.asarray(DEEP) * tone
-    return np.asarray(base * (1 + 0.05 * _clouds(view, size, 6)[..., None]), dtype=np.float32)
+    return np.asarray(base * (1 + 0.025 * _clouds(view, size, 6)[..., None]), dtype=np.float32)
 
 
 def _lesion(
@@ -92,7 +93,7 @@ def _lesion(
     shares = np.exp(4 * (claims - claims.max(axis=0)))
     for share, colour in zip(shares / shares.sum(axis=0), look.colours, strict=True):
         paint += share[..., None] * np.asarray(colour, dtype=np.float32)
-    paint *= (1 + 0.12 * _clouds(view, size, 24))[..., None] * np.float32(body.uniform(0.85, 1.15))
+    paint *= (1 + 0.07 * _clouds(view, size, 24))[..., None] * np.float32(body.uniform(0.85, 1.15))
     return (0.92 * mask).astype(np.float32), paint
 
 

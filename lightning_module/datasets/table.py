@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -14,6 +14,7 @@ from threading import Lock
 import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from handler.decode import Limits, decode
 from handler.errors import Rejection
@@ -84,7 +85,7 @@ class Table:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def take(self, rows: np.ndarray | Sequence[int]) -> Table:
+    def take(self, rows: NDArray[np.int64] | list[int]) -> Table:
         """The same dataset with only these rows, by position."""
         return replace(self, frame=self.frame.iloc[rows].reset_index(drop=True))
 
