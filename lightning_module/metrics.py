@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel
-from sklearn.metrics import average_precision_score, brier_score_loss, confusion_matrix, roc_auc_score
+from torch import Tensor
+from torchmetrics.functional import mean_squared_error
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    binary_average_precision,
+    binary_calibration_error,
+    binary_stat_scores,
+)
 
 ECE_BINS = 15
 LEAST_TPR = 0.8
@@ -61,28 +68,30 @@ def ranking(scores: Scores) -> dict[str, float]:
     """What depends on the order of the scores alone; nan where only one class is present."""
     if scores.truth.all() or not scores.truth.any():
         return dict.fromkeys(("auroc", "average_precision", "pauc_above_80_tpr"), float("nan"))
+    probability, truth = _tensors(scores)
     return {
-        "auroc": float(roc_auc_score(scores.truth, scores.probability)),
-        "average_precision": float(average_precision_score(scores.truth, scores.probability)),
-        "pauc_above_80_tpr": partial_auc(scores),
+        "auroc": float(binary_auroc(probability, truth, validate_args=False)),
+        "average_precision": float(binary_average_precision(probability, truth, validate_args=False)),
+        "pauc_above_80_tpr": _partial_auc(probability, truth),
     }
 
 
-def partial_auc(scores: Scores) -> float:
+def _partial_auc(probability: Tensor, truth: Tensor) -> float:
     """Area under the ROC curve above 80 % true positives, as ISIC 2024 scores it: 0 to 0.2, a coin flip is 0.02.
 
-    scikit-learn limits the false positive rate; with both classes exchanged that is the rate of missed positives.
+    torchmetrics limits the false positive rate; with both classes exchanged that is the rate of missed positives.
     """
     missed = 1.0 - LEAST_TPR
-    standardised = float(roc_auc_score(~scores.truth, 1.0 - scores.probability, max_fpr=missed))
+    standardised = float(binary_auroc(1.0 - probability, 1 - truth, max_fpr=missed, validate_args=False))
     least, most = missed**2 / 2, missed
     return least + (2 * standardised - 1) * (most - least)
 
 
 def decisions(scores: Scores, threshold: float) -> dict[str, float]:
     """What depends on the threshold; nan where a denominator is empty."""
-    positive = scores.probability >= threshold
-    tn, fp, fn, tp = (float(n) for n in confusion_matrix(scores.truth, positive, labels=[False, True]).ravel())
+    called = torch.from_numpy(scores.probability >= threshold).long()
+    _, truth = _tensors(scores)
+    tp, fp, tn, fn, _ = (float(n) for n in binary_stat_scores(called, truth, validate_args=False))
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     return {
         "sensitivity": sensitivity,
@@ -95,14 +104,10 @@ def decisions(scores: Scores, threshold: float) -> dict[str, float]:
 
 def calibration(scores: Scores) -> dict[str, float]:
     """How far the probabilities are from the frequencies."""
-    from torchmetrics.functional.classification import binary_calibration_error
-
-    from lightning_module import vision  # noqa: F401  torchmetrics imports torchvision, which needs its ops defined
-
-    preds, target = torch.from_numpy(scores.probability), torch.from_numpy(scores.truth.astype(np.int64))
+    probability, truth = _tensors(scores)
     return {
-        "brier": float(brier_score_loss(scores.truth, scores.probability)),
-        "ece": float(binary_calibration_error(preds, target, n_bins=ECE_BINS, norm="l1", validate_args=False)),
+        "brier": float(mean_squared_error(probability, truth.double())),
+        "ece": float(binary_calibration_error(probability, truth, n_bins=ECE_BINS, norm="l1", validate_args=False)),
     }
 
 
@@ -116,14 +121,19 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """Each number of `statistic` with its interval; whole groups are drawn with replacement, never single images."""
     point = statistic(scores)
-    members = _members(scores.group)
-    random = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in point}
-    for _ in range(replicates):
-        chosen = random.integers(0, len(members), len(members))
-        for name, value in statistic(scores.take(np.concatenate([members[i] for i in chosen]))).items():
+    for rows in bootstrap_samples(scores.group, replicates, seed):
+        for name, value in statistic(scores.take(rows)).items():
             drawn[name].append(value)
     return {name: _interval(value, np.asarray(drawn[name])) for name, value in point.items()}
+
+
+def bootstrap_samples(group: NDArray[np.str_], replicates: int, seed: int = 0) -> Iterator[NDArray[np.intp]]:
+    """Rows of each replicate: as many groups as there are, drawn with replacement, with all their rows."""
+    members = _members(group)
+    random = np.random.default_rng(seed)
+    for _ in range(replicates):
+        yield np.concatenate([members[i] for i in random.integers(0, len(members), len(members))])
 
 
 def _members(group: NDArray[np.str_]) -> list[NDArray[np.intp]]:
@@ -140,6 +150,10 @@ def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
         return Interval(value=value)
     low, high = np.percentile(drawn, [2.5, 97.5])
     return Interval(value=value, low=float(low), high=float(high))
+
+
+def _tensors(scores: Scores) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(scores.probability), torch.from_numpy(scores.truth.astype(np.int64))
 
 
 def _ratio(part: float, whole: float) -> float:

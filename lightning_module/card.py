@@ -1,0 +1,70 @@
+"""MODEL_CARD.md, generated from the evaluation of the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from handler.bundle import Manifest
+from lightning_module.document import TEMPLATES, percent
+from lightning_module.metrics import NAMES
+from lightning_module.report import Report
+from lightning_module.subgroups import FEWEST
+
+FIGURES = (
+    ("roc", "precision_recall"),
+    ("reliability", "scores"),
+    ("confusion", "decision_curve"),
+    ("coverage_risk", "precisions"),
+)
+CITATIONS = {
+    "ham10000": (
+        "Tschandl, Rosendahl and Kittler, *The HAM10000 dataset*, Scientific Data 5, 180161 (2018), "
+        "doi:10.1038/sdata.2018.161."
+    ),
+}
+
+
+def render(
+    report: Report,
+    manifest: Manifest,
+    *,
+    quantisation: str,
+    sizes: str,
+    split: dict[str, Any] | None = None,
+    external: Sequence[Report] = (),
+    figures_folder: str | None = None,
+    training_notes: str | None = None,
+) -> str:
+    """The card as markdown; `figures_folder` is where its pictures lie, as seen from the card."""
+    text = TEMPLATES.get_template("card.md.j2").render(
+        report=report,
+        manifest=manifest,
+        classes=_classes(manifest),
+        names=NAMES,
+        fewest=FEWEST,
+        percent=percent,
+        citation=CITATIONS.get(manifest.data.name),
+        quantisation=quantisation,
+        sizes=sizes,
+        split=split,
+        external=external,
+        plots=FIGURES if figures_folder else (),
+        figures_folder=figures_folder,
+        training_notes=training_notes,
+    )
+    return text.rstrip() + "\n"
+
+
+def sizes(folder: Path) -> str:
+    """The weight of a bundle's parts in words."""
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".bin", ".safetensors")]
+    return ", ".join(f"{path.relative_to(folder).as_posix()} {path.stat().st_size / 1e6:.1f} MB" for path in files)
+
+
+def _classes(manifest: Manifest) -> str:
+    if manifest.head == "sigmoid":
+        return ""
+    benign = [name for name in manifest.classes if name not in manifest.malignant]
+    return f"malignant: {', '.join(manifest.malignant)}; benign: {', '.join(benign)}"

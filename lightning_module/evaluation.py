@@ -1,0 +1,99 @@
+"""A bundle's answers to a table of images, given by the predictor that serves it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from handler.bundle import Bundle, Manifest, Precision
+from handler.decision import calibrate
+from handler.predictor import Prediction, Predictor
+from lightning_module.datasets import Table
+from lightning_module.metrics import Scores
+from lightning_module.splits import Rows, group_ids
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a bundle said about some rows of a table, in each precision; `predictions` are the served answers."""
+
+    manifest: Manifest
+    sha256: str
+    frame: pd.DataFrame
+    table: Table
+    rows: Rows
+    served: Precision
+    logits: dict[Precision, NDArray[np.float32]]
+    predictions: list[Prediction]
+    images_per_second: dict[Precision, float]
+
+    def scores(self, precision: Precision | None = None) -> Scores:
+        """Truth, calibrated probability and group of every row, abstained or not."""
+        probability = probabilities(self.manifest, self.logits[precision or self.served])
+        truth = self.frame["malignant"].to_numpy(dtype=bool)
+        return Scores(truth, probability, group_ids(self.frame).astype(str))
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Which rows got a probability; the rest were abstained from."""
+        return np.array([prediction.label != "abstain" for prediction in self.predictions])
+
+
+class RefusedImages(ValueError):
+    """Images of the table that the predictor would not take, all of them at once."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        lines = "\n".join(f"  {path}: {reason}" for path, reason in reasons.items())
+        super().__init__(f"{len(reasons)} images are refused by the predictor:\n{lines}\nRepair or remove them.")
+
+
+def evaluate(
+    folder: str | Path, table: Table, rows: Rows, precisions: Sequence[Precision] = (), threads: int = 2
+) -> Evaluation:
+    """Run every precision of the bundle (or those named) over the rows; raises RefusedImages if one is refused."""
+    bundle = Bundle.load(folder)
+    served = bundle.manifest.preferred or "fp32"
+    logits: dict[Precision, NDArray[np.float32]] = {}
+    speed: dict[Precision, float] = {}
+    predictions: list[Prediction] = []
+    for precision in dict.fromkeys([served, *(precisions or sorted(bundle.manifest.backends, reverse=True))]):
+        predictor = Predictor.load(folder, backend=precision, threads=threads)
+        if precision == served:
+            predictions = _predict(predictor, table, rows)
+        start = time.perf_counter()
+        logits[precision] = np.concatenate([predictor.logits(items) for items in _chunks(table, rows)])
+        speed[precision] = len(rows) / (time.perf_counter() - start)
+    frame = table.frame.iloc[rows].reset_index(drop=True)
+    return Evaluation(bundle.manifest, bundle.sha256, frame, table, rows, served, logits, predictions, speed)
+
+
+def probabilities(manifest: Manifest, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The calibrated probability of malignancy, as served."""
+    return calibrate(manifest, logits).malignant
+
+
+def _predict(predictor: Predictor, table: Table, rows: Rows) -> list[Prediction]:
+    predictions: list[Prediction] = []
+    refused: dict[str, str] = {}
+    for items in _chunks(table, rows):
+        for answer in predictor.predict(items):
+            if isinstance(answer, Prediction):
+                predictions.append(answer)
+            else:
+                refused[str(table.frame["path"].iat[rows[len(predictions) + len(refused)]])] = answer.message
+    if refused:
+        raise RefusedImages(refused)
+    return predictions
+
+
+def _chunks(table: Table, rows: Rows) -> Iterator[list[bytes]]:
+    for start in range(0, len(rows), CHUNK):
+        yield [table.image_bytes(int(row)) for row in rows[start : start + CHUNK]]

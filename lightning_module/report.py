@@ -1,0 +1,160 @@
+"""The evaluation of a bundle as one typed record: what metrics.json, report.html and the model card are made from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from handler.bundle import WEIGHTS, DataFingerprint, Precision, Threshold
+from handler.notice import NOTICE
+from lightning_module import abstention, subgroups
+from lightning_module.evaluation import Evaluation
+from lightning_module.metrics import ECE_BINS, Interval, Scores, bootstrap, decisions, everything, ranking
+from lightning_module.robustness import Robustness
+
+
+class PrecisionReport(BaseModel, frozen=True):
+    """One precision, compared with fp32 on the same images."""
+
+    precision: Precision
+    metrics: dict[str, Interval]
+    auroc_change: Interval
+    largest_change: float
+    median_change: float
+    labels_changed: int
+    images_per_second: float
+
+
+class OperatingPoint(BaseModel, frozen=True):
+    """A threshold of the bundle, and what it does on this data."""
+
+    chosen: Threshold
+    served: bool
+    metrics: dict[str, Interval]
+
+
+class Report(BaseModel, frozen=True):
+    """Everything that was measured, with 95 % intervals by bootstrap over groups."""
+
+    notice: str = NOTICE
+    created: datetime
+    model: dict[str, Any]
+    data: DataFingerprint
+    split: str
+    external: bool
+    images: int
+    groups: int
+    grouped_by: str
+    malignant: int
+    replicates: int
+    ece_bins: int = ECE_BINS
+    served: Precision
+    threshold: float
+    metrics: dict[str, Interval]
+    operating_points: list[OperatingPoint]
+    precisions: list[PrecisionReport]
+    melanoma: Interval | None
+    subgroups: list[subgroups.Subgroup]
+    diagnoses: list[subgroups.Diagnosis]
+    abstention: abstention.Abstention
+    robustness: Robustness | None = None
+
+
+def compose(
+    evaluation: Evaluation,
+    data: DataFingerprint,
+    split: str,
+    robustness: Robustness | None = None,
+    replicates: int = 1000,
+) -> Report:
+    """Measure everything on the rows of an evaluation."""
+    manifest, scores = evaluation.manifest, evaluation.scores()
+    threshold = manifest.threshold.value
+    return Report(
+        created=datetime.now(UTC).replace(microsecond=0),
+        model={
+            "name": manifest.name,
+            "version": manifest.version,
+            "sha256": evaluation.sha256,
+            "weights_sha256": manifest.files[WEIGHTS],
+            "architecture": manifest.architecture,
+            "code_version": manifest.code_version,
+            "temperature": manifest.temperature,
+        },
+        data=data,
+        split=split,
+        external=data.sha256 != manifest.data.sha256,
+        images=len(scores),
+        groups=len(np.unique(scores.group)),
+        grouped_by=_grouped_by(evaluation),
+        malignant=int(scores.truth.sum()),
+        replicates=replicates,
+        served=evaluation.served,
+        threshold=threshold,
+        metrics=bootstrap(scores, lambda sample: everything(sample, threshold), replicates),
+        operating_points=[_operating_point(scores, point, threshold, replicates) for point in manifest.thresholds],
+        precisions=[_precision(evaluation, name, replicates) for name in evaluation.logits],
+        melanoma=_melanoma(evaluation, replicates),
+        subgroups=subgroups.by_column(evaluation.frame, scores, threshold, replicates),
+        diagnoses=subgroups.by_diagnosis(evaluation.frame, scores, threshold, replicates),
+        abstention=abstention.measure(evaluation, threshold, replicates),
+        robustness=robustness,
+    )
+
+
+def headline(report: Report) -> dict[str, Any]:
+    """The few numbers that travel in the bundle's manifest."""
+    names = ("auroc", "average_precision", "sensitivity", "specificity", "ece", "brier")
+    return {
+        "data": report.data.name,
+        "split": report.split,
+        "images": report.images,
+        "groups": report.groups,
+        "malignant": report.malignant,
+        "precision": report.served,
+    } | {name: report.metrics[name].model_dump() for name in names}
+
+
+def _grouped_by(evaluation: Evaluation) -> str:
+    known = evaluation.frame.notna().any()
+    return "patients" if known["patient"] else "lesions" if known["lesion"] else "images"
+
+
+def _operating_point(scores: Scores, point: Threshold, served: float, replicates: int) -> OperatingPoint:
+    found = bootstrap(scores, lambda sample: decisions(sample, point.value), replicates)
+    return OperatingPoint(chosen=point, served=point.value == served, metrics=found)
+
+
+def _precision(evaluation: Evaluation, name: Precision, replicates: int) -> PrecisionReport:
+    reference = "fp32" if "fp32" in evaluation.logits else evaluation.served
+    ours, theirs = evaluation.scores(name), evaluation.scores(reference)
+    threshold = evaluation.manifest.threshold.value
+    both = Scores(ours.truth, np.stack([ours.probability, theirs.probability], axis=1), ours.group)
+
+    def change(sample: Scores) -> dict[str, float]:
+        pair = (Scores(sample.truth, sample.probability[:, column], sample.group) for column in (0, 1))
+        mine, reference = (ranking(scores)["auroc"] for scores in pair)
+        return {"auroc_change": mine - reference}
+
+    moved = np.abs(ours.probability - theirs.probability)
+    return PrecisionReport(
+        precision=name,
+        metrics=bootstrap(ours, lambda sample: everything(sample, threshold), replicates),
+        auroc_change=bootstrap(both, change, replicates)["auroc_change"],
+        largest_change=float(moved.max()),
+        median_change=float(np.median(moved)),
+        labels_changed=int(((ours.probability >= threshold) != (theirs.probability >= threshold)).sum()),
+        images_per_second=round(evaluation.images_per_second[name], 1),
+    )
+
+
+def _melanoma(evaluation: Evaluation, replicates: int) -> Interval | None:
+    """AUROC of melanoma against benign lesions alone, where the data names melanoma."""
+    scores = evaluation.scores()
+    melanoma = evaluation.frame["diagnosis"].str.lower().isin(["mel", "melanoma"]).to_numpy(dtype=bool)
+    if not melanoma.any() or (melanoma == scores.truth).all():
+        return None
+    return bootstrap(scores.take(melanoma | ~scores.truth), ranking, replicates)["auroc"]

@@ -1,0 +1,76 @@
+"""Whether the probability hinges on how a file was resized before it was sent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel
+
+from handler.predictor import Predictor
+from lightning_module.evaluation import probabilities
+
+SIZES = ((600, 450), (300, 225), (200, 150))
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+class Robustness(BaseModel, frozen=True):
+    """The spread (largest minus smallest probability) of each image over SIZES."""
+
+    images: int
+    sizes: list[str]
+    median: float
+    ninetieth: float
+    largest: float
+    below_005: float
+    same_label: float
+    spreads: list[float]
+
+
+def originals(folder: Path) -> list[bytes]:
+    """The images of a folder that are at least as large as the largest of SIZES."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    large = []
+    for path in files:
+        with Image.open(path) as image:
+            if min(image.size) >= SIZES[0][1]:
+                large.append(path.read_bytes())
+    if not large:
+        raise ValueError(f"{folder}: no image has a short side of {SIZES[0][1]} pixels; give the published originals")
+    return large
+
+
+def measure(folder: str | Path, images: Sequence[bytes], threads: int = 2) -> Robustness:
+    """Serve each image at three sizes (Lanczos, JPEG quality 95) and compare the probabilities."""
+    predictor = Predictor.load(folder, threads=threads)
+    manifest = predictor.manifest
+    columns = [
+        probabilities(manifest, predictor.logits([resized(data, min(size)) for data in images])) for size in SIZES
+    ]
+    probability = np.stack(columns, axis=1)
+    spread = probability.max(axis=1) - probability.min(axis=1)
+    malignant = probability >= manifest.threshold.value
+    return Robustness(
+        images=len(images),
+        sizes=[f"{width}x{height}" for width, height in SIZES],
+        median=float(np.median(spread)),
+        ninetieth=float(np.quantile(spread, 0.9)),
+        largest=float(spread.max()),
+        below_005=float((spread < 0.05).mean()),
+        same_label=float(np.mean([all(a == b for a, b in pairwise(row)) for row in malignant])),
+        spreads=[round(float(value), 5) for value in spread],
+    )
+
+
+def resized(data: bytes, short_side: int) -> bytes:
+    """The image with that short side, as a JPEG."""
+    with Image.open(io.BytesIO(data)) as image:
+        scale = short_side / min(image.size)
+        width, height = (round(side * scale) for side in image.size)
+        stream = io.BytesIO()
+        image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS).save(stream, "JPEG", quality=95)
+    return stream.getvalue()

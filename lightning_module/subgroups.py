@@ -1,0 +1,111 @@
+"""The same metrics for women and men, by age, body site, source and diagnosis: who is served worse is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from lightning_module.metrics import Interval, Scores, bootstrap, decisions, ranking
+
+AGES = (0, 30, 45, 60, 75, 121)
+AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
+COLUMNS = {"sex": "Sex", "age_band": "Age", "site": "Body site", "source": "Source"}
+FEWEST = 5
+"""Malignant, and benign, images below which a subgroup gets no interval: it would mislead."""
+
+
+class Subgroup(BaseModel, frozen=True):
+    """One slice of the test data."""
+
+    kind: str
+    name: str
+    images: int
+    malignant: int
+    auroc: Interval
+    sensitivity: Interval
+    specificity: Interval
+
+
+class Diagnosis(BaseModel, frozen=True):
+    """How often one diagnosis is called malignant at the threshold."""
+
+    name: str
+    malignant: bool
+    images: int
+    called_malignant: Interval
+
+
+def age_band(age: pd.Series) -> pd.Series:
+    """The band of each age; unknown stays unknown."""
+    return pd.cut(age.astype("Float64"), AGES, right=False, labels=AGE_BANDS).astype("string")
+
+
+def by_column(frame: pd.DataFrame, scores: Scores, threshold: float, replicates: int = 1000) -> list[Subgroup]:
+    """Every value of sex, age band, site and source, unknown ones too."""
+
+    def statistic(sample: Scores) -> dict[str, float]:
+        found = decisions(sample, threshold)
+        return {
+            "auroc": ranking(sample)["auroc"],
+            "sensitivity": found["sensitivity"],
+            "specificity": found["specificity"],
+        }
+
+    return [
+        Subgroup(
+            kind=kind,
+            name=name,
+            images=int(members.sum()),
+            malignant=int(scores.truth[members].sum()),
+            **_careful(bootstrap(scores.take(members), statistic, replicates), scores.truth[members]),
+        )
+        for kind, name, members in slices(frame)
+    ]
+
+
+def by_diagnosis(frame: pd.DataFrame, scores: Scores, threshold: float, replicates: int = 1000) -> list[Diagnosis]:
+    """The share of each diagnosis that is called malignant, malignant ones first."""
+
+    def statistic(sample: Scores) -> dict[str, float]:
+        return {"called": float((sample.probability >= threshold).mean())}
+
+    found = []
+    for name in sorted(frame["diagnosis"].unique()):
+        members = (frame["diagnosis"] == name).to_numpy(dtype=bool)
+        found.append(
+            Diagnosis(
+                name=name,
+                malignant=bool(scores.truth[members].mean() > 0.5),
+                images=int(members.sum()),
+                called_malignant=bootstrap(scores.take(members), statistic, replicates)["called"],
+            )
+        )
+    return sorted(found, key=lambda diagnosis: (not diagnosis.malignant, -diagnosis.images))
+
+
+def slices(frame: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Kind, name and members of each subgroup; a column with a single value makes none."""
+    frame = frame.assign(age_band=age_band(frame["age"]))
+    for column, kind in COLUMNS.items():
+        values = frame[column].astype("string").fillna("unknown")
+        names = list(values.value_counts().index)
+        if len(names) < 2:
+            continue
+        if column == "age_band":
+            names.sort(key=(*AGE_BANDS, "unknown").index)
+        for name in names:
+            yield kind, str(name), (values == name).to_numpy(dtype=bool)
+
+
+def _careful(found: dict[str, Interval], truth: NDArray[np.bool_]) -> dict[str, Interval]:
+    malignant, benign = int(truth.sum()), int((~truth).sum())
+    enough = {
+        "auroc": min(malignant, benign) >= FEWEST,
+        "sensitivity": malignant >= FEWEST,
+        "specificity": benign >= FEWEST,
+    }
+    return {name: interval if enough[name] else Interval(value=None) for name, interval in found.items()}

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from lightning_module.metrics import Interval, Scores, bootstrap, bootstrap_samples, everything, ranking
+
+
+@pytest.fixture(scope="module")
+def scores() -> Scores:
+    random = np.random.default_rng(3)
+    truth = random.random(400) < 0.25
+    probability = 1 / (1 + np.exp(-(random.normal(size=400) + 2 * truth - 1.5)))
+    return Scores(truth, probability, np.arange(400).astype(str))
+
+
+def test_agrees_with_scikit_learn(scores: Scores) -> None:
+    found = everything(scores, threshold=0.4)
+    called = scores.probability >= 0.4
+    assert found["auroc"] == pytest.approx(reference.roc_auc_score(scores.truth, scores.probability))
+    assert found["average_precision"] == pytest.approx(
+        reference.average_precision_score(scores.truth, scores.probability)
+    )
+    assert found["sensitivity"] == pytest.approx(reference.recall_score(scores.truth, called))
+    assert found["specificity"] == pytest.approx(reference.recall_score(~scores.truth, ~called))
+    assert found["ppv"] == pytest.approx(reference.precision_score(scores.truth, called))
+    assert found["npv"] == pytest.approx(reference.precision_score(~scores.truth, ~called))
+    assert found["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(scores.truth, called))
+    assert found["brier"] == pytest.approx(np.mean((scores.probability - scores.truth) ** 2))
+
+
+def test_calibration_error_is_the_mean_gap_weighted_by_bin(scores: Scores) -> None:
+    probability = np.repeat([0.1, 0.5, 0.9], [50, 30, 20])
+    truth = np.concatenate([np.arange(50) < 10, np.arange(30) < 15, np.arange(20) < 12])
+    found = everything(Scores(truth, probability, np.arange(100).astype(str)), 0.5)
+    assert found["ece"] == pytest.approx(0.5 * 0.1 + 0.3 * 0.0 + 0.2 * 0.3, abs=1e-6)
+
+
+def test_partial_auc_is_the_area_above_80_percent_sensitivity(scores: Scores) -> None:
+    fpr, tpr, _ = reference.roc_curve(scores.truth, scores.probability, drop_intermediate=False)
+    fine = np.linspace(0, 1, 400_001)
+    area = np.trapezoid(np.clip(np.interp(fine, fpr, tpr) - 0.8, 0, None), fine)
+    assert ranking(scores)["pauc_above_80_tpr"] == pytest.approx(area, abs=1e-3)
+    perfect = Scores(scores.truth, scores.truth.astype(float), scores.group)
+    assert ranking(perfect)["pauc_above_80_tpr"] == pytest.approx(0.2)
+
+
+def test_a_single_class_leaves_the_ranking_undefined() -> None:
+    alone = Scores(np.ones(4, dtype=bool), np.linspace(0, 1, 4), np.arange(4).astype(str))
+    found = bootstrap(alone, ranking, replicates=5)
+    assert found["auroc"] == Interval(value=None)
+    assert found["auroc"].text() == "n/a"
+
+
+def test_bootstrap_draws_whole_groups() -> None:
+    group = np.array(["a", "a", "a", "b", "b", "c"])
+    for rows in bootstrap_samples(group, replicates=50):
+        drawn = group[rows]
+        for name, size in (("a", 3), ("b", 2), ("c", 1)):
+            assert (drawn == name).sum() % size == 0
+
+
+def test_repeated_images_of_a_lesion_do_not_narrow_the_interval(scores: Scores) -> None:
+    """Ten copies of each image, grouped by lesion, know no more than one copy does; as images they seem to."""
+    once = scores.take(np.arange(120))
+    repeated = once.take(np.repeat(np.arange(120), 10))
+    ungrouped = Scores(repeated.truth, repeated.probability, np.arange(1200).astype(str))
+
+    def width(sample: Scores) -> float:
+        interval = bootstrap(sample, ranking, replicates=200)["auroc"]
+        assert interval.high is not None
+        assert interval.low is not None
+        return interval.high - interval.low
+
+    assert width(repeated) == pytest.approx(width(once), rel=1e-6)
+    assert width(ungrouped) < 0.6 * width(once)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    covered = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        truth = random.random(150) < 0.5
+        probability = random.random(150)
+        found = bootstrap(Scores(truth, probability, np.arange(150).astype(str)), ranking, 80, seed)["auroc"]
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.5 <= found.high
+    assert covered >= 34
