@@ -140,7 +140,7 @@ def _held_out(table: Table, rows: Rows, share: float, seed: int) -> tuple[Rows, 
         raise ValueError(f"A held-out share of {share} makes no sense; give one between 0 and 0.5.")
     groups = len(np.unique(group_ids(table.frame.iloc[rows])))
     cut = Fraction(share).limit_denominator(min(FINEST, max(2, groups // 2)))
-    cut = max(cut, Fraction(1, min(FINEST, groups)))
+    cut = max(cut, Fraction(1, max(2, min(FINEST, groups))))
     held = np.sort(np.concatenate(_folds(table, rows, cut.denominator, seed)[: cut.numerator]))
     return np.setdiff1d(rows, held), held
 
