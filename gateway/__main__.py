@@ -31,9 +31,9 @@ def main() -> None:
     try:
         chosen = settings.Settings()
         logs.configure(chosen.log_level)
-        from gateway.server import serve
+        from gateway.server import build
 
-        serve(chosen)
+        build(chosen).run()
     except (ValidationError, ValueError, OSError) as error:
         sys.exit(f"gateway: {error}")
 

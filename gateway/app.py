@@ -7,7 +7,6 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Route
 
+from gateway import docs, page
 from gateway.api import Api
 from gateway.backend import Backend
 from gateway.envelope import Envelope, on_http_exception
@@ -39,11 +39,9 @@ def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
         *Api(settings, backend, health, traffic, keys).routes(),
         *Operations(settings, health, traffic, metrics).routes(),
     ]
+    routes += docs.routes(settings)
     known = frozenset(route.path for route in routes if isinstance(route, Route))
-    if find_spec("gateway.page"):
-        from gateway import page
-
-        routes += page.routes(settings)
+    routes += page.routes(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -105,8 +105,8 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal says stop; returns once drained or at the deadline."""
+def build(settings: Settings) -> Server:
+    """A server whose `run` serves until a signal says stop, and returns once drained or at the deadline."""
     traffic = Traffic()
     protocol: dict[str, Any] = {
         "header_timeout_s": settings.header_timeout_s,
@@ -127,4 +127,4 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=round(settings.drain_deadline_s),
     )
-    Server(config, traffic, settings.drain_delay_s).run()
+    return Server(config, traffic, settings.drain_delay_s)

@@ -1,0 +1,79 @@
+"""What the gateway answers, as types: for the client, and for whoever reads its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Served(_Model):
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class Prediction(_Model):
+    """The answer for one image; `notice` goes wherever `probability` goes."""
+
+    label: Literal["malignant", "benign", "abstain"]
+    probability: float | None
+    threshold: float
+    sensitivity: float
+    reasons: list[str]
+    quality: dict[str, float | None]
+    model: Served
+    notice: str
+    classes: dict[str, float] | None = None
+    heatmap: str | None = None
+    filename: str | None = None
+
+
+class Lesion(_Model):
+    """One lesion of a comparison; `error` says why it could not be analysed."""
+
+    index: int
+    filename: str | None
+    rank: int | None
+    score: float | None
+    distance: float | None
+    score_difference: float | None
+    ugly_duckling: bool
+    label: str | None = None
+    heatmap: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class Comparison(_Model):
+    """Several lesions of one patient by rank."""
+
+    lesions: list[Lesion]
+    ugly_duckling: int | None
+    reason: str
+    notice: str | None
+
+
+class Description(_Model):
+    """The served model's manifest and its card."""
+
+    manifest: dict[str, Any]
+    card: str
+
+
+class ApiError(Exception):
+    """A problem that the gateway reported: decide by `reason`, show `detail`."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any], filename: str | None = None) -> None:
+        self.status = status
+        self.reason = str(problem.get("reason", "unknown"))
+        self.detail = str(problem.get("detail", f"The server answered {status}."))
+        self.request_id = problem.get("request_id")
+        self.filename = filename
+        super().__init__(f"{self.reason}: {self.detail}")

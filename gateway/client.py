@@ -1,0 +1,227 @@
+"""A typed Python client, sync and async. Predictions are idempotent, so busy answers and lost connections are retried.
+
+with Client("http://127.0.0.1:8000") as client:
+    prediction = client.predict(Path("left-arm.jpg"))
+    print(prediction.label, prediction.probability, prediction.notice)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from gateway.answers import ApiError, Comparison, Description, Lesion, Prediction
+
+__all__ = ["ApiError", "AsyncClient", "Client", "Comparison", "Description", "Lesion", "Prediction"]
+
+Image = bytes | Path
+AGAIN = frozenset({429, 503})
+
+
+class Patience:
+    """How often and how long after to ask again; lost connections wait longer each time, busy servers name the time."""
+
+    def __init__(self, retries: int, longest_s: float) -> None:
+        self._retries = retries
+        self._longest_s = longest_s
+
+    def after(self, attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
+        """Seconds until the next attempt; None: this outcome stands."""
+        if attempt > self._retries:
+            return None
+        wait = 0.1 * 2**attempt
+        if isinstance(outcome, httpx.Response):
+            if outcome.status_code not in AGAIN:
+                return None
+            named = outcome.headers.get("retry-after", "")
+            wait = max(wait, float(named) if named.isdigit() else 0.0)
+        elif isinstance(outcome, httpx.ReadTimeout | httpx.UnsupportedProtocol):
+            return None
+        return None if wait > self._longest_s else wait * random.uniform(1.0, 1.25)
+
+
+class _Call:
+    """What both clients send and how they read it."""
+
+    def __init__(self, base_url: str, api_key: str | None, timeout: float) -> None:
+        self.options: dict[str, Any] = {
+            "base_url": base_url,
+            "timeout": timeout,
+            "headers": {"authorization": f"Bearer {api_key}"} if api_key else {},
+        }
+
+    @staticmethod
+    def raw(image: Image) -> dict[str, Any]:
+        content = image.read_bytes() if isinstance(image, Path) else image
+        return {"content": content, "headers": {"content-type": "application/octet-stream"}}
+
+    @staticmethod
+    def form(images: Mapping[str, Image] | Sequence[Path]) -> dict[str, Any]:
+        named = images if isinstance(images, Mapping) else {str(path): path for path in images}
+        return {
+            "files": [
+                ("file", (Path(name).name, image.read_bytes() if isinstance(image, Path) else image))
+                for name, image in named.items()
+            ]
+        }
+
+    @staticmethod
+    def results(document: dict[str, Any]) -> list[Prediction | ApiError]:
+        entries = document.get("results", [document])
+        return [
+            ApiError(entry["error"]["status"], entry["error"], entry.get("filename"))
+            if "error" in entry
+            else Prediction.model_validate(entry)
+            for entry in entries
+        ]
+
+
+class Client:
+    """Asks a gateway; raises ApiError for a problem, httpx.TransportError where no answer came at all."""
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        api_key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        longest_wait: float = 30.0,
+    ) -> None:
+        self._call = _Call(base_url, api_key, timeout)
+        self._patience = Patience(retries, longest_wait)
+        self._http = httpx.Client(**self._call.options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def predict(self, image: Image) -> Prediction:
+        """Probability and decision for one image."""
+        return Prediction.model_validate(self._ask("POST", "/v1/predict", self._call.raw(image)))
+
+    def explain(self, image: Image) -> Prediction:
+        """The same with `heatmap`, a PNG as data URI."""
+        return Prediction.model_validate(self._ask("POST", "/v1/explain", self._call.raw(image)))
+
+    def predict_many(self, images: Mapping[str, Image] | Sequence[Path]) -> list[Prediction | ApiError]:
+        """One entry an image, in order; a refused image is an ApiError in the list and disturbs no other."""
+        return self._call.results(self._ask("POST", "/v1/predict", self._call.form(images)))
+
+    def compare(self, images: Mapping[str, Image] | Sequence[Path]) -> Comparison:
+        """Several lesions of one patient, ranked, the ugly duckling marked."""
+        return Comparison.model_validate(self._ask("POST", "/v1/compare", self._call.form(images)))
+
+    def model(self) -> Description:
+        """Manifest and card of the served model."""
+        return Description.model_validate(self._ask("GET", "/v1/model", {}))
+
+    def ready(self) -> bool:
+        """Whether the gateway says that predictions work."""
+        try:
+            return self._http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _ask(self, method: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        attempt = 1
+        while True:
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = self._http.request(method, path, **request)
+            except httpx.TransportError as error:
+                outcome = error
+            wait = self._patience.after(attempt, outcome)
+            if wait is None:
+                return _settled(outcome)
+            time.sleep(wait)
+            attempt += 1
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same methods, awaited."""
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        api_key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        longest_wait: float = 30.0,
+    ) -> None:
+        self._call = _Call(base_url, api_key, timeout)
+        self._patience = Patience(retries, longest_wait)
+        self._http = httpx.AsyncClient(**self._call.options)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def predict(self, image: Image) -> Prediction:
+        return Prediction.model_validate(await self._ask("POST", "/v1/predict", self._call.raw(image)))
+
+    async def explain(self, image: Image) -> Prediction:
+        return Prediction.model_validate(await self._ask("POST", "/v1/explain", self._call.raw(image)))
+
+    async def predict_many(self, images: Mapping[str, Image] | Sequence[Path]) -> list[Prediction | ApiError]:
+        return self._call.results(await self._ask("POST", "/v1/predict", self._call.form(images)))
+
+    async def compare(self, images: Mapping[str, Image] | Sequence[Path]) -> Comparison:
+        return Comparison.model_validate(await self._ask("POST", "/v1/compare", self._call.form(images)))
+
+    async def model(self) -> Description:
+        return Description.model_validate(await self._ask("GET", "/v1/model", {}))
+
+    async def ready(self) -> bool:
+        try:
+            return (await self._http.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def _ask(self, method: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        attempt = 1
+        while True:
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = await self._http.request(method, path, **request)
+            except httpx.TransportError as error:
+                outcome = error
+            wait = self._patience.after(attempt, outcome)
+            if wait is None:
+                return _settled(outcome)
+            await asyncio.sleep(wait)
+            attempt += 1
+
+
+def _settled(outcome: httpx.Response | httpx.TransportError) -> dict[str, Any]:
+    if isinstance(outcome, httpx.TransportError):
+        raise outcome
+    try:
+        document = outcome.json()
+    except ValueError:
+        document = {}
+    if not outcome.is_success:
+        raise ApiError(outcome.status_code, document if isinstance(document, dict) else {})
+    return dict(document)
