@@ -1,0 +1,7 @@
+"""Network definitions in pure torch. Each maps normalised NCHW floats to logits, and knows its last feature map."""
+
+from __future__ import annotations
+
+from handler.networks.registry import ARCHITECTURES, Network, build
+
+__all__ = ["ARCHITECTURES", "Network", "build"]

@@ -1,0 +1,88 @@
+"""Pixels decoded once: a memory-mapped array on disk, keyed by what the images are and how they are cropped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from handler.decode import Limits, decode
+from handler.errors import Rejection
+from handler.geometry import Geometry
+from lightning_module.datasets.errors import UnreadableImages
+from lightning_module.datasets.table import Table
+
+CHUNK = 256
+LIMITS = Limits(max_bytes=2**30, max_pixels=178_000_000, min_side=1)
+
+Pixels = NDArray[np.uint8]
+
+
+def key(table: Table, geometry: Geometry) -> str:
+    """Changes with any image's bytes, with their order and with the geometry; not with where the folder lies."""
+    digest = hashlib.sha256(json.dumps(geometry.model_dump(), sort_keys=True).encode())
+    for row in range(len(table)):
+        digest.update(hashlib.sha256(table.image_bytes(row)).digest())
+    return digest.hexdigest()[:32]
+
+
+def build(table: Table, geometry: Geometry, folder: Path, threads: int | None = None) -> Pixels:
+    """The images as a read-only array [N, size, size, 3]; built where it is not yet, continued where it was cut off.
+
+    UnreadableImages names every image that cannot be decoded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = key(table, geometry)
+    path = folder / f"{name}.npy"
+    if not path.exists():
+        partial, marker = folder / f"{name}.partial.npy", folder / f"{name}.rows"
+        _fill(table, geometry, partial, marker, threads or min(8, os.cpu_count() or 1))
+        os.replace(partial, path)
+        marker.unlink()
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path, threads: int) -> None:
+    shape = (len(table), geometry.size, geometry.size, 3)
+    if partial.exists() and marker.exists():
+        done = int(marker.read_text())
+        pixels = np.lib.format.open_memmap(partial, mode="r+")
+    else:
+        done = 0
+        pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    unreadable: dict[str, str] = {}
+
+    def fill_row(row: int) -> None:
+        try:
+            pixels[row] = geometry.apply(decode(table.image_bytes(row), LIMITS, geometry.target))
+        except Rejection as error:
+            unreadable[str(table.frame["path"].iat[row])] = error.message
+
+    bar = tqdm(total=len(table), initial=done, unit="img", desc=f"decoding to {geometry.size} px")
+    with bar, ThreadPoolExecutor(threads) as pool:
+        for rows in _chunks(done, len(table)):
+            list(pool.map(fill_row, rows))
+            bar.update(len(rows))
+            if not unreadable:
+                pixels.flush()
+                _write_atomically(marker, str(rows.stop))
+    if unreadable:
+        raise UnreadableImages(unreadable, len(table))
+
+
+def _chunks(start: int, stop: int) -> Iterator[range]:
+    for first in range(start, stop, CHUNK):
+        yield range(first, min(first + CHUNK, stop))
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    os.replace(draft, path)

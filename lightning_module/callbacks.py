@@ -1,0 +1,92 @@
+"""Training callbacks: averaged weights, growing resolution, frozen backbones, throughput."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import WeightAveraging
+from torch import Tensor
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target and renames: a process killed while saving leaves the last checkpoint whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        target = Path(path)
+        draft = target.with_name(f".{target.name}.draft")
+        super().save_checkpoint(checkpoint, draft, storage_options)
+        os.replace(draft, target)
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of weights and batch statistics: validated, and saved as the model's weights.
+
+    The decay warms up as (1 + n) / (10 + n) until it reaches `decay`.
+    """
+
+    def __init__(self, decay: float = 0.998) -> None:
+        self.decay = decay
+        super().__init__(avg_fn=self._average)
+
+    def _average(self, averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        steps = float(count)
+        decay = min(self.decay, (1 + steps) / (10 + steps))
+        return averaged * decay + current * (1 - decay)
+
+
+class GrowingResolution(pl.Callback):
+    """Trains at small sizes first: `sizes` maps the epoch from which a size holds to that size in pixels."""
+
+    def __init__(self, sizes: dict[int, int]) -> None:
+        self.sizes = {int(epoch): int(size) for epoch, size in sizes.items()}
+        if 0 not in self.sizes:
+            raise ValueError("sizes must say which size holds from epoch 0.")
+
+    def size_at(self, epoch: int) -> int:
+        """The size that holds in this epoch."""
+        return self.sizes[max(first for first in self.sizes if first <= epoch)]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit":
+            trainer.datamodule.resize(self.sizes[0])  # type: ignore[attr-defined]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.datamodule.resize(self.size_at(trainer.current_epoch))  # type: ignore[attr-defined]
+
+
+class FrozenBackbone(pl.Callback):
+    """Trains the head alone until `unfreeze_at_epoch`; the frozen backbone keeps its batch statistics."""
+
+    def __init__(self, unfreeze_at_epoch: int) -> None:
+        self.unfreeze_at_epoch = unfreeze_at_epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        frozen = trainer.current_epoch < self.unfreeze_at_epoch
+        backbone: torch.nn.Module = pl_module.network.backbone  # type: ignore[assignment, union-attr]
+        backbone.requires_grad_(not frozen)
+        backbone.train(not frozen)
+
+
+class Throughput(pl.Callback):
+    """Images a second on the progress bar and in the logs, over the epoch so far."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._images = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()
+        self._images = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._images += len(batch["label"]) * trainer.world_size
+        rate = self._images / (time.perf_counter() - self._began)
+        pl_module.log("img/s", rate, prog_bar=True, on_step=True, on_epoch=False)

@@ -1,0 +1,181 @@
+"""The training loop's model: network, loss, optimiser, schedule, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
+
+from handler.geometry import Geometry
+from lightning_module import losses, networks, schedules
+from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
+from lightning_module.datamodule import Batch
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+class LesionModule(pl.LightningModule):
+    """Learns malignancy (sigmoid head) or diagnoses (softmax head, `malignant` named among `classes`)."""
+
+    def __init__(
+        self,
+        architecture: str = "resnet18",
+        network: dict[str, Any] | None = None,
+        weights: str | None = "imagenet",
+        head: str = "sigmoid",
+        classes: Sequence[str] = ("benign", "malignant"),
+        malignant: Sequence[str] = ("malignant",),
+        loss: str = "bce",
+        loss_options: dict[str, Any] | None = None,
+        class_weights: float = 0.0,
+        optimizer: str = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.05,
+        optimizer_options: dict[str, Any] | None = None,
+        schedule: str = "one_cycle",
+        schedule_options: dict[str, Any] | None = None,
+        view: dict[str, Any] | None = None,
+        colour: dict[str, Any] | None = None,
+        mix: dict[str, Any] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        channels_last: bool = True,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        for name in ("classes", "malignant", "mean", "std"):
+            self.hparams[name] = list(self.hparams[name])
+        self.malignant_indices = _malignant_indices(head, classes, malignant)
+        outputs = 1 if head == "sigmoid" else len(classes)
+        self.network = networks.build(architecture, outputs, weights, **(network or {}))
+        if channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        self.loss = self._loss(None)
+        self.schedule = schedules.make(schedule, **(schedule_options or {}))
+        self.view = RandomView(size=0, **(view or {}))
+        self.colour = RandomColour(**(colour or {}))
+        self.mix = Mix(max(2, len(classes)), **(mix or {}))
+        self.auroc = BinaryAUROC()
+        self.average_precision = BinaryAveragePrecision()
+        self._compiled: Any = torch.compile(self.network) if compile else self.network
+        self._described: dict[str, Any] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Class weights come from the training rows."""
+        if stage == "fit":
+            self.loss = self._loss(self.trainer.datamodule.class_counts())  # type: ignore[attr-defined]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits of uint8 NCHW pixels."""
+        return self._logits(pixels.float() / 255)
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout and augmentation depend on the epoch alone, so that a resumed run repeats what it would have done.
+        torch.manual_seed(self.trainer.datamodule.hparams["seed"] * 100_003 + self.current_epoch)  # type: ignore[attr-defined]
+        self.view.size = self.trainer.datamodule.size  # type: ignore[attr-defined]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images = self.colour(self.view(batch["pixels"]))
+        images, targets = self.mix(images, batch["label"])
+        loss: Tensor = self.loss(self._logits(images), targets)
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Uncalibrated malignant probabilities by table row."""
+        logit = losses.malignant_logit(self(batch["pixels"]), self.malignant_indices)
+        return {"row": batch["row"], "probability": torch.sigmoid(logit.float())}
+
+    def configure_optimizers(self) -> Any:
+        options = self.hparams
+        parameters = [parameter for parameter in self.network.parameters()]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options["weight_decay"]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        make = OPTIMISERS[options["optimizer"]]
+        optimizer = make(groups, lr=options["lr"], **(options["optimizer_options"] or {}))
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(min(1.0, step / total)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what a bundle is made from: geometry and data description."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data is None:
+            return
+        self._described = self._described or data.describe()
+        geometry = data.geometry.model_dump()
+        checkpoint["hyper_parameters"] = {
+            **checkpoint["hyper_parameters"], "geometry": geometry, "data": self._described
+        }
+
+    @staticmethod
+    def load_for_export(path: str) -> tuple[nn.Module, dict[str, Any]]:
+        """The network with its averaged weights, in evaluation mode, and the checkpoint's hyper-parameters."""
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        hyper = checkpoint["hyper_parameters"]
+        Geometry.model_validate(hyper["geometry"])
+        outputs = 1 if hyper["head"] == "sigmoid" else len(hyper["classes"])
+        network = networks.build(hyper["architecture"], outputs, **(hyper["network"] or {}))
+        prefix = "network."
+        state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+        network.load_state_dict(state)
+        return network.eval(), hyper
+
+    def _logits(self, images: Tensor) -> Tensor:
+        inputs = normalise(images, self.hparams["mean"], self.hparams["std"])
+        if self.hparams["channels_last"]:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return self._compiled(inputs)  # type: ignore[no-any-return]
+
+    def _loss(self, counts: Sequence[int] | None) -> nn.Module:
+        options = dict(self.hparams["loss_options"] or {})
+        if self.hparams["loss"] == "cross_entropy":
+            options["malignant_indices"] = self.malignant_indices
+            power = self.hparams["class_weights"]
+            if counts is not None and power:
+                weights = torch.tensor(counts).clamp(min=1).float() ** -power
+                mean = (weights * torch.tensor(counts)).sum() / sum(counts)
+                options["class_weights"] = (weights / mean).tolist()
+        return losses.make(self.hparams["loss"], self.hparams["head"], **options)
+
+    def _evaluate(self, batch: Batch, part: str) -> None:
+        logits = self(batch["pixels"]).float()
+        targets = functional.one_hot(batch["label"], self.mix.num_classes).float()
+        probability = torch.sigmoid(losses.malignant_logit(logits, self.malignant_indices))
+        self.auroc.update(probability, batch["malignant"])
+        self.average_precision.update(probability, batch["malignant"])
+        metrics = {"loss": self.loss(logits, targets), "auroc": self.auroc, "ap": self.average_precision}
+        for name, value in metrics.items():
+            self.log(f"{part}/{name}", value, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets))
+
+
+def _malignant_indices(head: str, classes: Sequence[str], malignant: Sequence[str]) -> list[int]:
+    if head not in ("sigmoid", "softmax"):
+        raise ValueError(f"Unknown head {head!r}: sigmoid or softmax.")
+    unknown = [name for name in malignant if name not in classes]
+    if unknown or not malignant:
+        raise ValueError(f"malignant must name some of the classes {list(classes)}; unknown: {unknown}.")
+    if head == "sigmoid" and list(classes) != ["benign", "malignant"]:
+        raise ValueError("A sigmoid head has the classes benign, malignant.")
+    return [0] if head == "sigmoid" else [list(classes).index(name) for name in malignant]
