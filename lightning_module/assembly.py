@@ -1,36 +1,38 @@
-"""The parts that every bundle is put together from, whoever made the network."""
+"""Puts a bundle together around a trained network, and sets on held-out images all that is chosen after training.
+
+Temperature, thresholds and limits are chosen on what the predictor itself answers from a draft of the bundle.
+"""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import nn
 
-from handler.bundle import CARD, MANIFEST, WEIGHTS, Manifest, Normalisation, Precision, digest
+from handler import familiarity
+from handler.bundle import DataFingerprint, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
+from handler.decode import Limits, decode
 from handler.geometry import Geometry
+from handler.predictor import Prediction, Predictor
+from lightning_module import calibration, export, packing, quantise
+from lightning_module.evaluation import CHUNK, answers
+from lightning_module.metrics import Scores, ranking
+from lightning_module.thresholds import at_sensitivity, intervals, rounded_down
 
-Pixels = NDArray[np.uint8]
-
-INTENDED_USE = (
-    "Research on dermoscopic images by trained people: to study, compare and serve skin-lesion classifiers. "
-    "Not for diagnosis, screening or treatment decisions, and not for clinical or phone photographs."
-)
-RESEARCH_ONLY = "CC BY-NC 4.0 (trained on CC BY-NC 4.0 images): research only, no commercial use"
-GRAPHS: dict[Precision, str] = {
-    "int8": "openvino/model.xml",
-    "bf16": "openvino/float.xml",
-    "fp32": "openvino/float.xml",
-}
-HINTS: dict[Precision, str] = {"int8": "f32", "bf16": "bf16", "fp32": "f32"}
+SENSITIVITIES = (0.9, 0.95)
+OPERATING_POINT = 0.95
+CALIBRATION_IMAGES = 300
+MOST_AUROC_LOST = 0.003
+ABSTAINED = {"sharpness": 0.005, "exposure": 0.005, "familiarity": 0.015}
+"""Shares of held-out lesions that each limit may turn away."""
+BINS = 20
+FLOAT, INT8 = "openvino/float.xml", "openvino/model.xml"
+UNSET = [Threshold(sensitivity=OPERATING_POINT, value=0.5, sensitivity_ci=(0, 1), specificity=0, specificity_ci=(0, 1))]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Trained:
     classes: list[str]
     malignant: list[str]
     geometry: Geometry
-    normalisation: Normalisation = Normalisation()
+    normalisation: Normalisation = field(default_factory=Normalisation)
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -51,51 +53,155 @@ class Trained:
         """Which logits of a softmax speak for malignancy; None for a sigmoid."""
         return None if self.head == "sigmoid" else [self.classes.index(name) for name in self.malignant]
 
-
-def infer(graph: ov.Model, pixels: Sequence[Pixels], precision: Precision, threads: int = 2) -> tuple[Any, Any]:
-    """Logits [N, C] and feature maps [N, h, w, F] of model inputs, in batches of 16."""
-    compiled = ov.Core().compile_model(
-        graph, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": threads}
-    )
-    logits, features = [], []
-    for start in range(0, len(pixels), 16):
-        outputs = compiled(np.stack(pixels[start : start + 16]))
-        logits.append(outputs["logits"].copy())
-        features.append(outputs["features"].copy())
-    return np.concatenate(logits), np.concatenate(features)
+    def pixels(self, items: Sequence[bytes]) -> list[NDArray[np.uint8]]:
+        """The network's input for encoded images, by the code that serves."""
+        return [self.geometry.apply(decode(data, Limits(), self.geometry.target)) for data in items]
 
 
-def write_weights(network: nn.Module, folder: Path) -> None:
-    """weights.safetensors: matrices and filters in 16 bits when they were rounded to them, the rest as they are."""
-    tensors = {}
-    for name, tensor in network.state_dict().items():
-        exact = tensor.ndim > 1 and tensor.is_floating_point() and tensor.equal(tensor.half().to(tensor.dtype))
-        tensors[name] = (tensor.half() if exact else tensor).contiguous()
-    save_file(tensors, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)  # safetensors makes it private, and a worker may be another user
+@dataclass(frozen=True)
+class HeldOut:
+    """Encoded images that the network was not trained on, their truth and their groups."""
+
+    items: Sequence[bytes]
+    truth: NDArray[np.bool_]
+    group: NDArray[np.str_]
 
 
-def write_manifest(folder: Path, **known: Any) -> Manifest:
-    """bundle.json, with the sha256 of every file that lies in the folder; validated before it is written."""
-    files = {
-        path.relative_to(folder).as_posix(): digest(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+@dataclass(frozen=True)
+class Answers:
+    """What a precision of the draft says about the held-out images."""
+
+    logits: NDArray[np.float32]
+    predictions: list[Prediction]
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """What int8 costs on the held-out images, and whether it is served."""
+
+    auroc_lost: float
+    largest_change: float
+    accepted: bool
+
+    def __str__(self) -> str:
+        cost = (
+            f"int8 costs {self.auroc_lost:+.4f} of ROC AUC on the validation split (at most {MOST_AUROC_LOST} is "
+            f"allowed) and changes a probability by at most {self.largest_change:.4f}"
+        )
+        return f"{cost}: int8 is served." if self.accepted else f"{cost}: int8 is left out and bf16 is served."
+
+
+def assemble(
+    folder: Path,
+    trained: Trained,
+    fitting: Sequence[bytes],
+    held_out: HeldOut,
+    golden: Sequence[bytes],
+    known: Mapping[str, Any],
+    replicates: int = 1000,
+) -> tuple[Manifest, Quantisation]:
+    """Write a whole bundle but its card into an empty folder. `known` are manifest fields about data and licence.
+
+    `fitting` are images of the training split: int8 is calibrated and familiarity is fitted on them.
+    """
+    _write_network(folder, trained, fitting[:CALIBRATION_IMAGES])
+    draft = dict(known) | {
+        "code_version": packing.code_version(),
+        "intended_use": packing.INTENDED_USE,
+        "architecture": trained.architecture,
+        "architecture_options": trained.options,
+        "head": trained.head,
+        "classes": trained.classes,
+        "malignant": trained.malignant,
+        "geometry": trained.geometry,
+        "normalisation": trained.normalisation,
+        "thresholds": UNSET,
+        "operating_point": OPERATING_POINT,
+        "reference_scores": Histogram(edges=[0.0, 1.0], counts=[0]),
+        "backends": {"int8": INT8, "bf16": FLOAT, "fp32": FLOAT},
+        "familiarity": None,
     }
-    manifest = Manifest(created=datetime.now(UTC).replace(microsecond=0), files=files, **known)
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return manifest
+    packing.write_manifest(folder, draft)
+    draft |= _fit_familiarity(folder, fitting)
+    packing.write_manifest(folder, draft)
+    draft |= {"golden": packing.write_golden(folder, golden, Predictor.load(folder, "fp32").logits(golden))}
+    packing.write_manifest(folder, draft)
+    answers = {precision: _ask(folder, held_out.items, precision) for precision in ("fp32", "int8")}
+    quantisation = compare(trained, answers["fp32"].logits, answers["int8"].logits, held_out)
+    if not quantisation.accepted:
+        for path in (folder / INT8, (folder / INT8).with_suffix(".bin")):
+            path.unlink()
+        draft["backends"] = {"bf16": FLOAT, "fp32": FLOAT}
+    served: Precision = "int8" if quantisation.accepted else "bf16"
+    draft |= {"preferred": served}
+    answer = answers["int8"] if quantisation.accepted else _ask(folder, held_out.items, "bf16")
+    return packing.write_manifest(folder, draft | choose(trained, answer, held_out, replicates)), quantisation
 
 
-def write_card(folder: Path, text: str) -> None:
-    """MODEL_CARD.md."""
-    (folder / CARD).write_text(text, encoding="utf-8")
+def compare(trained: Trained, full: NDArray[np.float32], int8: NDArray[np.float32], held_out: HeldOut) -> Quantisation:
+    """What int8 loses against fp32, both at the temperature of fp32."""
+    temperature = calibration.temperature(full, held_out.truth, trained.malignant_indices)
+    ours, theirs = (
+        Scores(held_out.truth, _probability(trained, logits, temperature), held_out.group) for logits in (int8, full)
+    )
+    lost = ranking(theirs)["auroc"] - ranking(ours)["auroc"]
+    largest = float(np.abs(ours.probability - theirs.probability).max())
+    return Quantisation(auroc_lost=lost, largest_change=largest, accepted=lost <= MOST_AUROC_LOST)
 
 
-def code_version() -> str:
-    """The commit of this checkout, marked when files differ from it; `unknown` outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
+def choose(trained: Trained, answers: Answers, held_out: HeldOut, replicates: int) -> dict[str, Any]:
+    """Temperature, thresholds, limits and reference scores, as manifest fields."""
+    temperature = calibration.temperature(answers.logits, held_out.truth, trained.malignant_indices)
+    scores = Scores(held_out.truth, _probability(trained, answers.logits, temperature), held_out.group)
+    counts, edges = np.histogram(scores.probability, bins=BINS, range=(0.0, 1.0))
+    return {
+        "temperature": temperature,
+        "thresholds": [_threshold(scores, sensitivity, replicates) for sensitivity in SENSITIVITIES],
+        "quality": limits(answers.predictions),
+        "reference_scores": Histogram(edges=[round(float(edge), 6) for edge in edges], counts=counts.tolist()),
+    }
+
+
+def limits(predictions: Sequence[Prediction]) -> QualityLimits:
+    """The limits that turn away at most the shares of ABSTAINED, rounded down to three digits."""
+    found = {}
+    for name, share in ABSTAINED.items():
+        values = [getattr(prediction.quality, name) for prediction in predictions]
+        found[f"min_{name}"] = float(np.floor(np.quantile(values, share) * 1000) / 1000)
+    return QualityLimits(**found)
+
+
+def _probability(trained: Trained, logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    log_odds = calibration.malignant_log_odds(logits, trained.malignant_indices, temperature)
+    return np.asarray(1.0 / (1.0 + np.exp(-log_odds)))
+
+
+def _threshold(scores: Scores, sensitivity: float, replicates: int) -> Threshold:
+    value = rounded_down(at_sensitivity(scores, sensitivity))
+    found = intervals(scores, value, replicates)
+    reached, specificity = found["sensitivity"], found["specificity"]
+    return Threshold(
+        sensitivity=sensitivity,
+        value=value,
+        sensitivity_ci=(reached.low, reached.high),
+        specificity=specificity.value,
+        specificity_ci=(specificity.low, specificity.high),
+    )
+
+
+def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> None:
+    network = export.round_to_half(trained.network)
+    graph = export.graph(network, trained.geometry.size, trained.normalisation.mean, trained.normalisation.std)
+    export.save(graph, folder / FLOAT, half=True)
+    export.save(quantise.int8(graph, trained.pixels(images)), folder / INT8, half=True)
+    packing.write_weights(network, folder)
+
+
+def _fit_familiarity(folder: Path, items: Sequence[bytes]) -> dict[str, Any]:
+    raise NotImplementedError
+
+
+def _ask(folder: Path, items: Sequence[bytes], precision: Precision) -> Answers:
+    predictor = Predictor.load(folder, backend=precision)
+    chunks = [list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]
+    return Answers(np.concatenate([predictor.logits(chunk) for chunk in chunks]), answers(predictor, chunks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,11 @@ class Evaluation:
 
 
 class RefusedImages(ValueError):
-    """Images of the table that the predictor would not take, all of them at once."""
+    """Images that the predictor would not take, all of them at once."""
 
-    def __init__(self, reasons: dict[str, str]) -> None:
-        lines = "\n".join(f"  {path}: {reason}" for path, reason in reasons.items())
+    def __init__(self, reasons: dict[int, str], names: Sequence[str] | None = None) -> None:
+        self.reasons = reasons
+        lines = "\n".join(f"  {names[row] if names else f'image {row}'}: {why}" for row, why in reasons.items())
         super().__init__(f"{len(reasons)} images are refused by the predictor:\n{lines}\nRepair or remove them.")
 
 
@@ -67,7 +68,10 @@ def evaluate(
     for precision in dict.fromkeys([served, *(precisions or sorted(bundle.manifest.backends, reverse=True))]):
         predictor = Predictor.load(folder, backend=precision, threads=threads)
         if precision == served:
-            predictions = _predict(predictor, table, rows)
+            try:
+                predictions = answers(predictor, _chunks(table, rows))
+            except RefusedImages as error:
+                raise RefusedImages(error.reasons, [str(path) for path in table.frame["path"].iloc[rows]]) from None
         start = time.perf_counter()
         logits[precision] = np.concatenate([predictor.logits(items) for items in _chunks(table, rows)])
         speed[precision] = len(rows) / (time.perf_counter() - start)
@@ -80,18 +84,13 @@ def probabilities(manifest: Manifest, logits: NDArray[np.float32]) -> NDArray[np
     return calibrate(manifest, logits).malignant
 
 
-def _predict(predictor: Predictor, table: Table, rows: Rows) -> list[Prediction]:
-    predictions: list[Prediction] = []
-    refused: dict[str, str] = {}
-    for items in _chunks(table, rows):
-        for answer in predictor.predict(items):
-            if isinstance(answer, Prediction):
-                predictions.append(answer)
-            else:
-                refused[str(table.frame["path"].iat[rows[len(predictions) + len(refused)]])] = answer.message
+def answers(predictor: Predictor, chunks: Iterable[list[bytes]]) -> list[Prediction]:
+    """The served answer to every image; RefusedImages if there is none to some."""
+    found = [answer for items in chunks for answer in predictor.predict(items)]
+    refused = {row: answer.message for row, answer in enumerate(found) if not isinstance(answer, Prediction)}
     if refused:
         raise RefusedImages(refused)
-    return predictions
+    return [answer for answer in found if isinstance(answer, Prediction)]
 
 
 def _chunks(table: Table, rows: Rows) -> Iterator[list[bytes]]:

@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import openvino as ov
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor, nn
 
-from handler.bundle import DataFingerprint, Golden, Histogram, Threshold
+from handler.bundle import CARD, DataFingerprint, Golden, Histogram, Normalisation, Threshold
 from handler.decode import Limits, decode
 from handler.geometry import Geometry
 from handler.notice import NOTICE
 from lightning_module import calibration, export, quantise
-from lightning_module.assembly import (
-    GRAPHS,
-    INTENDED_USE,
-    Trained,
-    code_version,
-    infer,
-    write_card,
-    write_manifest,
-    write_weights,
-)
+from lightning_module.metrics import Scores
+from lightning_module.packing import INTENDED_USE, code_version, write_manifest, write_weights
 from lightning_module.thresholds import at_sensitivity, intervals, rounded_down
 
 SEVEN = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
@@ -50,7 +44,7 @@ def make(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     classes = ["malignant"] if head == "sigmoid" else SEVEN
-    trained = Trained(
+    trained = _Trained(
         network=_Net(1 if head == "sigmoid" else len(SEVEN)),
         architecture=architecture,
         head=head,
@@ -69,7 +63,7 @@ def make(
     export.save(int8, folder / GRAPHS["int8"], half=True)
     write_weights(trained.network, folder)
 
-    logits, _ = infer(graph, pixels, "fp32")
+    logits = _logits(graph, pixels)
     log_odds = calibration.malignant_log_odds(logits, trained.malignant_indices)
     probability = 1 / (1 + np.exp(-log_odds))
     truth = log_odds + np.random.default_rng(seed).normal(0, 0.5, IMAGES) > 1.0
@@ -79,9 +73,9 @@ def make(
         name = f"golden/{i}.jpg"
         (folder / name).write_bytes(files[i])
         golden.append(Golden(file=name, logits=[float(x) for x in logits[i]]))
-    write_card(folder, f"# Synthetic bundle\n\nRandom weights: its numbers mean nothing.\n\n{NOTICE}\n")
-
-    from lightning_module.metrics import Scores
+    (folder / CARD).write_text(
+        f"# Synthetic bundle\n\nRandom weights: its numbers mean nothing.\n\n{NOTICE}\n", encoding="utf-8"
+    )
 
     scores = Scores(truth, probability, np.arange(IMAGES).astype(str))
     thresholds = []
@@ -100,29 +94,31 @@ def make(
     counts, edges = np.histogram(probability, bins=20, range=(0.0, 1.0))
     write_manifest(
         folder,
-        architecture=trained.architecture,
-        head=trained.head,
-        classes=trained.classes,
-        malignant=trained.malignant,
-        geometry=trained.geometry,
-        normalisation=trained.normalisation,
-        thresholds=thresholds,
-        familiarity=None,
-        reference_scores=Histogram(edges=[round(float(e), 4) for e in edges], counts=counts.tolist()),
-        backends=GRAPHS,
-        preferred="int8",
-        golden=golden,
-        data=DataFingerprint(
-            name="rendered lesions", rows=IMAGES, sha256=hashlib.sha256(b"".join(files)).hexdigest(), licence="none"
+        dict(
+            architecture=trained.architecture,
+            head=trained.head,
+            classes=trained.classes,
+            malignant=trained.malignant,
+            geometry=trained.geometry,
+            normalisation=trained.normalisation,
+            thresholds=thresholds,
+            familiarity=None,
+            reference_scores=Histogram(edges=[round(float(e), 4) for e in edges], counts=counts.tolist()),
+            backends=GRAPHS,
+            preferred="int8",
+            golden=golden,
+            data=DataFingerprint(
+                name="rendered lesions", rows=IMAGES, sha256=hashlib.sha256(b"".join(files)).hexdigest(), licence="none"
+            ),
+            code_version=code_version(),
+            licence="none: random weights",
+            intended_use=INTENDED_USE,
         ),
-        code_version=code_version(),
-        licence="none: random weights",
-        intended_use=INTENDED_USE,
     )
     return folder
 
 
-def _spread(trained: Trained, pixels: list[np.ndarray]) -> None:
+def _spread(trained: _Trained, pixels: list[np.ndarray]) -> None:
     mean, std = torch.tensor(trained.normalisation.mean), torch.tensor(trained.normalisation.std)
     batch = (torch.from_numpy(np.stack(pixels)).float() / 255 - mean) / std
     head = trained.network.head
@@ -133,6 +129,28 @@ def _spread(trained: Trained, pixels: list[np.ndarray]) -> None:
         scale = SPREAD / logits.std(0).clamp_min(1e-6)
         head.weight *= scale[:, None]
         head.bias *= scale
+
+
+@dataclass
+class _Trained:
+    network: nn.Module
+    architecture: str
+    head: str
+    classes: list[str]
+    malignant: list[str]
+    geometry: Geometry
+    normalisation: Normalisation = field(default_factory=Normalisation)
+
+    @property
+    def malignant_indices(self) -> list[int] | None:
+        return None if self.head == "sigmoid" else [self.classes.index(name) for name in self.malignant]
+
+
+def _logits(graph: Any, pixels: list[np.ndarray]) -> Any:
+    return ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(np.stack(pixels))["logits"]
+
+
+GRAPHS = {"int8": "openvino/model.xml", "bf16": "openvino/float.xml", "fp32": "openvino/float.xml"}
 
 
 class _Net(nn.Module):

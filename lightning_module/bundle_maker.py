@@ -1,0 +1,177 @@
+"""Makes a bundle from a checkpoint: calibrated, quantised, tested on held-out lesions and described by its card.
+
+    python -m lightning_module bundle --ckpt runs/lesion/best.ckpt --data data/ham10000 --output bundles/lesion
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handler.bundle import CARD, Bundle, Manifest
+from handler.errors import BackendError, BundleError
+from handler.notice import NOTICE
+from lightning_module import assembly, card, datasets, document, evaluate, packing
+from lightning_module.assembly import HeldOut, Quantisation
+from lightning_module.checkpoint import Checkpoint, CheckpointError
+from lightning_module.datasets.rendering import LOOKS, lesion_jpeg
+from lightning_module.evaluation import RefusedImages
+from lightning_module.report import Report, headline
+from lightning_module.splits import Rows, group_ids
+
+FITTING_IMAGES = 1500
+GOLDEN_SIZE = (600, 450)
+CARD_FIGURES = "../docs/model"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `bundle`; 0 when the bundle is written."""
+    options = _options(argv)
+    try:
+        manifest = make(
+            options.ckpt,
+            options.data,
+            options.output,
+            external=options.external,
+            originals=options.originals,
+            training_notes=options.notes,
+            figures=options.figures,
+            layout=options.layout,
+            version=options.version,
+            replicates=options.replicates,
+        )
+    except (CheckpointError, BundleError, BackendError, RefusedImages, ValueError) as error:
+        print(f"bundle: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.output}: {manifest.name} {manifest.version}, {manifest.preferred}, {card.sizes(options.output)}")
+    print(NOTICE)
+    return 0
+
+
+def make(
+    checkpoint: Path,
+    data: Path,
+    output: Path,
+    *,
+    external: Sequence[Path] = (),
+    originals: Path | None = None,
+    training_notes: Path | None = None,
+    figures: Path | None = None,
+    layout: str = "auto",
+    version: str = "1.0",
+    replicates: int = 1000,
+) -> Manifest:
+    """Write the bundle of a checkpoint, in place of what lay at `output`; CheckpointError where they do not match."""
+    source = Checkpoint.load(checkpoint)
+    table = datasets.load(data, layout=layout)
+    source.check(table)
+    split = source.parts(table)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
+        draft = Path(scratch) / "bundle"
+        draft.mkdir()
+        described = {"settings": source.split, "images": source.rows}
+        known = {
+            "version": version,
+            "data": source.data,
+            "licence": _licence(source.data.licence),
+            "report": {"split": described},
+        }
+        print(f"calibrating and quantising {source.trained.architecture} on {table.root}", flush=True)
+        manifest, quantisation = assembly.assemble(
+            draft,
+            source.trained,
+            _bytes(table, _sample(split.train, FITTING_IMAGES)),
+            _held_out(table, split.val),
+            golden_images(),
+            known,
+            replicates,
+        )
+        print(quantisation, flush=True)
+        evaluation, report = evaluate.run(
+            draft, data, split="test", layout=layout, originals=originals, replicates=replicates
+        )
+        elsewhere = [evaluate.run(draft, folder, split="all", replicates=replicates)[1] for folder in external]
+        print("\n".join(evaluate.summary(found) for found in [report, *elsewhere]), flush=True)
+        if figures is not None:
+            document.figures(evaluation, report, figures)
+        text = card.render(
+            report,
+            manifest,
+            quantisation=str(quantisation),
+            sizes=card.sizes(draft),
+            split=described,
+            external=elsewhere,
+            figures_folder=CARD_FIGURES if figures else None,
+            training_notes=_text(training_notes),
+        )
+        finished = finish(draft, manifest, text, report, quantisation)
+        packing.replace(output, draft)
+    Bundle.load(output)
+    return finished
+
+
+def finish(draft: Path, manifest: Manifest, text: str, report: Report, quantisation: Quantisation) -> Manifest:
+    """Add the card and the headline figures to an assembled bundle."""
+    (draft / CARD).write_text(text, encoding="utf-8")
+    known = manifest.model_dump(exclude={"files", "created"})
+    known["report"] |= {
+        "test": headline(report),
+        "int8": {"auroc_lost": quantisation.auroc_lost, "largest_change": quantisation.largest_change},
+    }
+    return packing.write_manifest(draft, known)
+
+
+def golden_images() -> list[bytes]:
+    """Drawn lesions, one of each look: a bundle carries no patient's image."""
+    return [lesion_jpeg(look, 7, 7, GOLDEN_SIZE) for look in LOOKS]
+
+
+def _held_out(table: datasets.Table, rows: Rows) -> HeldOut:
+    frame = table.frame.iloc[rows]
+    return HeldOut(_bytes(table, rows), frame["malignant"].to_numpy(dtype=bool), group_ids(frame).astype(str))
+
+
+def _sample(rows: Rows, count: int) -> Rows:
+    return np.random.default_rng(0).permutation(rows)[:count]
+
+
+def _bytes(table: datasets.Table, rows: Rows) -> list[bytes]:
+    return [table.image_bytes(int(row)) for row in rows]
+
+
+def _licence(of_data: str) -> str:
+    if "NC" in of_data:
+        return f"{of_data}, as the images they were trained on: research only, no commercial use"
+    return f"that of the training data: {of_data}"
+
+
+def _text(path: Path | None) -> str | None:
+    return path.read_text(encoding="utf-8").strip() if path and path.is_file() else None
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lightning_module bundle", description=__doc__.splitlines()[0])
+    parser.add_argument("--ckpt", type=Path, required=True, help="checkpoint of `fit`")
+    parser.add_argument("--data", type=Path, required=True, help="the dataset folder that it was trained on")
+    parser.add_argument("--output", type=Path, default=Path("bundles/lesion"), help="default: %(default)s")
+    parser.add_argument("--external", type=Path, action="append", default=[], help="other data for the card; repeatable")
+    parser.add_argument("--originals", type=Path, help="folder of images of 600x450 or more, for the resolution test")
+    parser.add_argument("--notes", type=Path, help="markdown on what was tried, for the card")
+    parser.add_argument("--figures", type=Path, help="folder for the card's figures")
+    parser.add_argument("--layout", default="auto", help="default: recognised by its files")
+    parser.add_argument("--version", default="1.0", help="default: %(default)s")
+    parser.add_argument("--replicates", type=int, default=1000, help="bootstrap replicates (default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,118 @@
+"""Evaluates a bundle on a dataset, through the predictor that serves it, and writes a report that opens from disk.
+
+    python -m lightning_module evaluate --bundle bundles/lesion --data data/ham10000 --output reports/lesion
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from handler.bundle import Bundle, DataFingerprint, Manifest
+from handler.errors import BackendError, BundleError
+from handler.notice import NOTICE
+from lightning_module import datasets, document, robustness
+from lightning_module.checkpoint import CheckpointError, again
+from lightning_module.evaluation import Evaluation, RefusedImages, evaluate
+from lightning_module.metrics import NAMES
+from lightning_module.report import Report, compose
+from lightning_module.splits import Rows
+
+PARTS = ("test", "val", "train", "all")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `evaluate`; 0 when the report is written."""
+    options = _options(argv)
+    try:
+        evaluation, report = run(
+            options.bundle,
+            options.data,
+            split=options.split,
+            layout=options.layout,
+            originals=options.originals,
+            replicates=options.replicates,
+            threads=options.threads,
+        )
+    except (BundleError, BackendError, CheckpointError, RefusedImages, ValueError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
+    document.write(evaluation, report, options.output)
+    print(summary(report))
+    print(f"report: {options.output / 'report.html'}")
+    return 0
+
+
+def run(
+    bundle: Path,
+    data: Path,
+    *,
+    split: str = "test",
+    layout: str = "auto",
+    originals: Path | None = None,
+    replicates: int = 1000,
+    threads: int = 2,
+) -> tuple[Evaluation, Report]:
+    """Evaluate one part of a dataset; `originals` is a folder of full-size images for the resolution test."""
+    manifest = Bundle.load(bundle).manifest
+    table = datasets.load(data, layout=layout)
+    fingerprint = DataFingerprint(**asdict(table.fingerprint()))
+    rows = choose(manifest, table, fingerprint, split)
+    evaluation = evaluate(bundle, table, rows, threads=threads)
+    resized = robustness.measure(bundle, robustness.originals(originals), threads) if originals else None
+    return evaluation, compose(evaluation, fingerprint, split, resized, replicates)
+
+
+def choose(manifest: Manifest, table: datasets.Table, found: DataFingerprint, split: str) -> Rows:
+    """The rows of one part of the split that the bundle was made with; ValueError where there is no such split."""
+    if split == "all":
+        return np.arange(len(table))
+    if found.sha256 != manifest.data.sha256:
+        raise ValueError(
+            f"{table.root} ({found.name}, {found.rows} rows) is not the data that the bundle was trained on "
+            f"({manifest.data.name}, {manifest.data.rows} rows), so it has no {split} split: give --split all"
+        )
+    made = manifest.report.get("split")
+    if not made:
+        raise ValueError("the bundle does not tell how its data was split: give --split all")
+    return again(table, made["settings"], made["images"]).parts()[split]
+
+
+def summary(report: Report) -> str:
+    """The report in a few lines."""
+    lines = [
+        f"{report.data.name}, {report.split}: {report.images} images of {report.groups} {report.grouped_by}, "
+        f"{report.malignant} malignant; {report.served}, threshold {report.threshold}",
+        *(f"  {label:38} {report.metrics[name].text()}" for name, label in NAMES.items()),
+        f"  {'Abstained':38} {document.percent(report.abstention.share)}",
+    ]
+    for row in report.precisions:
+        lines.append(
+            f"  {row.precision:5} AUC {row.metrics['auroc'].text(4)}, change from fp32 {row.auroc_change.text(4)}, "
+            f"largest change of a probability {row.largest_change:.4f}, {row.images_per_second:.0f} images/s"
+        )
+    if report.robustness:
+        lines.append(f"  resized to {', '.join(report.robustness.sizes)}: median change {report.robustness.median:.4f}")
+    return "\n".join([*lines, NOTICE])
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lightning_module evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("--bundle", type=Path, required=True, help="folder that holds bundle.json")
+    parser.add_argument("--data", type=Path, required=True, help="dataset folder as published")
+    parser.add_argument("--output", type=Path, default=Path("reports/lesion"), help="default: %(default)s")
+    parser.add_argument("--split", choices=PARTS, default="test", help="all: for data that was not trained on")
+    parser.add_argument("--layout", default="auto", help="default: recognised by its files")
+    parser.add_argument("--originals", type=Path, help="folder of images of 600x450 or more, for the resolution test")
+    parser.add_argument("--replicates", type=int, default=1000, help="bootstrap replicates (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the predictor (default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,72 @@
+"""The files of a bundle: weights, golden images, and the manifest that vouches for all of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import nn
+
+from handler.bundle import MANIFEST, WEIGHTS, Golden, Manifest, digest
+
+INTENDED_USE = (
+    "Research on dermoscopic images by trained people: to study, compare and serve skin-lesion classifiers. "
+    "Not for diagnosis, screening or treatment decisions, and not for clinical or phone photographs."
+)
+
+
+def write_weights(network: nn.Module, folder: Path) -> None:
+    """weights.safetensors: tensors that 16 bits hold exactly are stored in 16 bits."""
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        exact = tensor.ndim > 1 and tensor.is_floating_point() and tensor.equal(tensor.half().to(tensor.dtype))
+        tensors[name] = (tensor.half() if exact else tensor).contiguous()
+    save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors makes it private, and a worker may be another user
+
+
+def write_golden(folder: Path, items: Sequence[bytes], logits: NDArray[np.float32]) -> list[Golden]:
+    """The golden images, with the logits that they must give."""
+    (folder / "golden").mkdir(exist_ok=True)
+    golden = []
+    for number, data in enumerate(items):
+        name = f"golden/{number}.jpg"
+        (folder / name).write_bytes(data)
+        golden.append(Golden(file=name, logits=[round(float(value), 6) for value in logits[number]]))
+    return golden
+
+
+def write_manifest(folder: Path, known: Mapping[str, Any]) -> Manifest:
+    """bundle.json, with the sha256 of every other file in the folder; validated before it is written."""
+    files = {
+        path.relative_to(folder).as_posix(): digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    manifest = Manifest(created=datetime.now(UTC).replace(microsecond=0), files=files, **known)
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def replace(folder: Path, draft: Path) -> None:
+    """Put a finished draft in the folder's place."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft.rename(folder)
+
+
+def code_version() -> str:
+    """The commit of this checkout, marked when files differ from it; `unknown` outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
