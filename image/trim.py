@@ -11,7 +11,7 @@ EVERYWHERE = (
     "openvino/libs/libopenvino_intel_gpu_plugin.so",
     "openvino/libs/libopenvino_intel_npu_plugin*",
     "openvino/libs/cache.json",  # compiled GPU kernels
-    "openvino/libs/libopenvino_onnx_frontend.so*",  # the bundle carries OpenVINO's own format: only the IR reader is needed
+    "openvino/libs/libopenvino_onnx_frontend.so*",  # the bundle is in OpenVINO's own format
     "openvino/libs/libopenvino_paddle_frontend.so*",
     "openvino/libs/libopenvino_pytorch_frontend.so*",
     "openvino/libs/libopenvino_tensorflow*_frontend.so*",

@@ -14,9 +14,7 @@ from k8s.validate.finding import Finding
 def main() -> int:
     """Run the checks one after the other, say what each found, and fail if any found something."""
     parser = argparse.ArgumentParser(prog="python -m k8s.validate", description=__doc__)
-    parser.add_argument(
-        "--sync", action="store_true", help="copy config.properties and its like into k8s/base/config first"
-    )
+    parser.add_argument("--sync", action="store_true", help="first copy the configuration into k8s/base/config")
     parser.add_argument("--skip-policy", action="store_true", help="leave out checkov, which takes longest")
     arguments = parser.parse_args()
     if arguments.sync:

@@ -62,14 +62,14 @@ def build(folder: Path) -> list[Manifest]:
 
 
 def targets(k8s: Path = K8S) -> Iterator[tuple[str, list[Manifest]]]:
-    """Each overlay as it is, and each component on top of the overlay it is made for."""
+    """Each overlay and training job as it is, and each component on top of the base."""
     for kustomization in sorted(k8s.glob("overlays/*/kustomization.yaml")):
         yield f"overlays/{kustomization.parent.name}", build(kustomization.parent)
     for kustomization in sorted(k8s.glob("components/*/kustomization.yaml")):
         yield f"components/{kustomization.parent.name}", with_component(kustomization.parent)
-    for kustomization in sorted(k8s.glob("*/kustomization.yaml")):
+    for kustomization in sorted(k8s.glob("training/*/kustomization.yaml")):
         if kustomization.parent.name != "base":
-            yield kustomization.parent.name, build(kustomization.parent)
+            yield f"training/{kustomization.parent.name}", build(kustomization.parent)
 
 
 def with_component(component: Path) -> list[Manifest]:

@@ -10,6 +10,7 @@ from k8s.validate.finding import Finding, Manifest, name_of
 
 CHECK = "reference"
 QUANTITY = re.compile(r"^[+]?(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$")
+CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "PriorityClass", "RuntimeClass")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -23,8 +24,9 @@ def pod_template(manifest: Manifest) -> dict[str, Any] | None:
     """The pod template of a workload, or None."""
     spec = manifest.get("spec", {})
     template = spec.get("template")
-    if manifest["kind"] == "CronJob":
-        template = spec["jobTemplate"]["spec"]["template"]
+    if manifest["kind"] == "InferenceService":
+        # KServe puts the service's labels on the pods that it makes.
+        template = {"metadata": manifest["metadata"], "spec": spec["predictor"]}
     return template if isinstance(template, dict) and "spec" in template else None
 
 
@@ -88,6 +90,8 @@ class References:
 
     def _namespace(self, manifest: Manifest) -> Iterator[str]:
         namespace = manifest["metadata"].get("namespace")
+        if not namespace and manifest["kind"] not in CLUSTER_WIDE:
+            yield "has no namespace and would land in whichever is current"
         if namespace and not self._named("Namespace", namespace):
             yield f"its namespace {namespace} is not among the objects"
 

@@ -26,7 +26,20 @@ def own_schemas() -> dict[tuple[str, str], dict[str, Any]]:
 
 def _custom(manifest: Manifest, schema: dict[str, Any]) -> list[Finding]:
     errors = jsonschema.Draft202012Validator(schema).iter_errors(manifest)
-    return [Finding(name_of(manifest), CHECK, f"{error.json_path}: {error.message}") for error in errors]
+    found = [Finding(name_of(manifest), CHECK, f"{error.json_path}: {error.message}") for error in errors]
+    if "x-pod-spec" in schema:
+        found += _pod(manifest, schema)
+    return found
+
+
+def _pod(manifest: Manifest, schema: dict[str, Any]) -> list[Finding]:
+    """The pod spec inside a custom resource, judged as a pod; the resource's own fields beside it are left out."""
+    own, inner = schema, manifest
+    for key in schema["x-pod-spec"]:
+        own, inner = own["properties"][key], inner.get(key, {})
+    fields = {key: value for key, value in inner.items() if key == "containers" or key not in own["properties"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": manifest["metadata"], "spec": fields}
+    return [Finding(name_of(manifest), CHECK, finding.message) for finding in _standard(pod)]
 
 
 def _standard(manifest: Manifest) -> list[Finding]:
