@@ -18,7 +18,7 @@ from typing import Any
 from ts.context import Context
 from ts.metrics.metric_type_enum import MetricTypes
 
-from handler import telemetry
+from handler import backends, telemetry
 from handler.bundle import CARD, Bundle
 from handler.errors import BackendError, BundleError, Rejection
 from handler.predictor import Prediction, Predictor
@@ -32,11 +32,9 @@ class LesionHandler:
     def initialize(self, context: Context) -> None:
         """Loads, verifies and warms up the model; a bundle that must not be served ends the worker with one line."""
         folder = Path(context.system_properties["model_dir"]) / "bundle"
-        threads = os.environ.get("DERMSERVE_THREADS", "1")
+        threads = int(os.environ.get("DERMSERVE_THREADS", "1"))
         try:
-            self.predictor = Predictor.load(
-                folder, backend=os.environ.get("DERMSERVE_BACKEND") or None, threads=int(threads)
-            )
+            self.predictor = Predictor.load(folder, backend=backend(folder, context), threads=threads)
         except (BundleError, BackendError) as error:
             raise SystemExit(f"worker refused to start: {error}") from None
         self.folder = folder
@@ -111,6 +109,13 @@ class LesionHandler:
         sys.stdout.flush()
         self.lines.seek(0)
         self.lines.truncate()
+
+
+def backend(folder: Path, context: Context) -> str:
+    """DERMSERVE_BACKEND or what suits the machine; on several GPUs the one that TorchServe gave this worker."""
+    name = os.environ.get("DERMSERVE_BACKEND") or backends.choose(Bundle.load(folder, verify=False).manifest)
+    gpu = context.system_properties.get("gpu_id")
+    return f"{name}:{gpu}" if name == "torch-cuda" and gpu is not None else name
 
 
 def body(row: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """What runs in place of plain Python as TorchServe's worker: the same worker, without torch and without chatter.
 
 TorchServe imports torch only to recognise a tensor among the answers, which ours never are. Leaving it out saves each
-worker some 200 MB and two seconds, and lets a machine without torch serve. Whoever does touch it gets the real one.
+worker some 200 MB and two seconds, and lets a machine without torch serve.
 """
 
 from __future__ import annotations
@@ -18,11 +18,19 @@ SIGNALS = ("[PID]", "Torch worker started.", "[METRICS]")
 
 
 class Deferred(ModuleType):
-    """Stands in for a module until one of its names is asked for."""
+    """Stands in for a module that is imported only when one of its names is asked for."""
 
     def __getattr__(self, name: str) -> Any:
-        sys.modules.pop(self.__name__, None)
         return getattr(importlib.import_module(self.__name__), name)
+
+
+def import_torchserve_without_torch() -> None:
+    """Afterwards `import torch` means the real one again, for whoever needs it."""
+    sys.modules["torch"] = Deferred("torch")
+    try:
+        importlib.import_module("ts.protocol.otf_message_handler")
+    finally:
+        del sys.modules["torch"]
 
 
 def worth_telling(record: logging.LogRecord) -> bool:
@@ -32,7 +40,7 @@ def worth_telling(record: logging.LogRecord) -> bool:
 
 def main() -> None:
     """Runs the script named first with the rest of the arguments."""
-    sys.modules["torch"] = Deferred("torch")
+    import_torchserve_without_torch()
     output = logging.StreamHandler(sys.stdout)
     output.addFilter(worth_telling)
     logging.basicConfig(handlers=[output], format="%(message)s", level=logging.INFO)

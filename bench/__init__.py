@@ -1,0 +1,1 @@
+"""Measures the speed of what serves against its peers, as a user sees it: HTTP, the command line, `Predictor`."""

@@ -1,0 +1,54 @@
+"""python -m bench: the speed of what serves against its peers, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench import materials, payloads, report, systems, targets
+from bench.comparison import CONCURRENCY, Comparison, Plan
+from bench.cores import Cores
+
+RESULTS = Path(__file__).with_name("results")
+SYSTEMS = (
+    systems.OURS,
+    systems.GATEWAY,
+    systems.LIMIT,
+    systems.FLASK,
+    systems.STOCK_ONE,
+    systems.STOCK,
+)
+PEERS = {systems.FLASK, systems.STOCK_ONE, systems.STOCK}
+MODELS = {"shipped": materials.shipped, "resnet18": materials.resnet18}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, metavar="SYSTEM", help=str(SYSTEMS))
+    parser.add_argument("--payloads", nargs="+", choices=list(payloads.SIZES), default=list(payloads.SIZES))
+    parser.add_argument("--concurrency", nargs="+", type=int, default=list(CONCURRENCY))
+    parser.add_argument("--seconds", type=float, default=4.0, help="of load for each measurement")
+    parser.add_argument("--share-cores", action="store_true", help="the load generator runs on the serving cores too")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    if PEERS & set(chosen.systems):
+        materials.install_peers()
+    cores = Cores.split(chosen.share_cores)
+    folder = materials.BUILD / "payloads"
+    images = payloads.make(folder, tuple(chosen.payloads))
+    plan = Plan(chosen.seconds, tuple(chosen.concurrency))
+    comparisons = []
+    for name in chosen.models:
+        comparison = Comparison(MODELS[name](), images, folder, cores, plan)
+        comparison.run(frozenset(chosen.systems))
+        comparisons.append(comparison)
+    page = report.write(chosen.output, comparisons, cores)
+    print(page.read_text(encoding="utf-8"))
+    verdicts = [verdict for one in comparisons for verdict in targets.judge(one.rows, one.breakdown)]
+    return 1 if any(verdict.met is False for verdict in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

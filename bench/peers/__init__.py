@@ -1,0 +1,1 @@
+"""What others would serve the same model with. Runs in the bench's own virtual environment."""

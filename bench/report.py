@@ -1,0 +1,100 @@
+"""The results on disk: a CSV file of every measurement, a table and a plot."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from bench.comparison import Comparison, Row
+from bench.cores import Cores
+from bench.targets import MODEL, judge
+
+
+def write(folder: Path, comparisons: Sequence[Comparison], cores: Cores) -> Path:
+    """measurements.csv, README.md and speed.png; returns the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    with (folder / "measurements.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    page = folder / "README.md"
+    page.write_text("\n".join(_page(comparisons, cores)) + "\n", encoding="utf-8")
+    _plot(folder / "speed.png", rows)
+    return page
+
+
+def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
+    lines = [
+        "# Speed",
+        "",
+        f"Written by `make bench`. {_processor()}; {cores}. Closed loop: every connection asks again as soon as it is",
+        "answered. Compare figures within one run only.",
+    ]
+    for comparison in comparisons:
+        lines += ["", f"## Model `{comparison.materials.name}`, {comparison.materials.manifest.geometry.size} px", ""]
+        lines += _table(comparison.rows)
+        lines += ["", *_checks(comparison)]
+        if comparison.materials.name == MODEL:
+            lines += ["", "Targets:", ""]
+            lines += [f"- {verdict}" for verdict in judge(comparison.rows, comparison.breakdown)]
+    return [*lines, "", "![answers a second](speed.png)"]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        "| image | system | at once | answers/s | median ms | p99 ms | errors | memory MiB |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in sorted(rows, key=lambda row: (int(row.payload.split("x")[0]), row.concurrency, -row.rate)):
+        memory = f"{row.memory_mb:.0f}" if row.memory_mb == row.memory_mb else ""
+        cells = [row.payload, row.system, row.concurrency, f"{row.rate:.0f}", f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}"]
+        lines.append("| " + " | ".join(map(str, [*cells, row.errors, memory])) + " |")
+    return lines
+
+
+def _checks(comparison: Comparison) -> list[str]:
+    lines = ["Largest difference between a system's probabilities and ours:", ""]
+    lines += [f"- {where}: {worst:.4f}" for where, worst in comparison.differences.items()]
+    if comparison.breakdown:
+        told = comparison.breakdown
+        lines += ["", f"One request alone takes {told.whole:.2f} ms: "]
+        parts = [f"{name} {spent:.2f} ms" for name, spent in told.stages.items()]
+        lines[-1] += ", ".join([*parts, f"HTTP, Java and the way to the worker {told.rest:.2f} ms"]) + "."
+    if comparison.memory:
+        each = ", ".join(f"{name} {size:.0f} MiB" for name, size in comparison.memory.items())
+        lines += ["", f"Resident memory after the load: {each}; together {sum(comparison.memory.values()):.0f} MiB."]
+    return lines
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "unknown processor"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
+
+
+def _plot(path: Path, rows: Sequence[Row]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    models = list(dict.fromkeys(row.model for row in rows))
+    figure, axes = pyplot.subplots(1, len(models), figsize=(6 * len(models), 4), squeeze=False, layout="constrained")
+    for axis, model in zip(axes[0], models, strict=True):
+        mine = [row for row in rows if row.model == model and row.payload == rows[0].payload]
+        for system in dict.fromkeys(row.system for row in mine):
+            points = sorted((row.concurrency, row.rate) for row in mine if row.system == system)
+            axis.plot(*zip(*points, strict=True), marker="o", label=system)
+        axis.set(title=f"{model}, {rows[0].payload}", xlabel="requests at once", ylabel="answers a second")
+        axis.set_xscale("log", base=2)
+        axis.set_xticks([1, 8, 32], ["1", "8", "32"])
+        axis.set_ylim(bottom=0)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0][0].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)

@@ -1,0 +1,53 @@
+"""Where the time of a request goes, from the histograms that the workers export."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.load import Sample
+
+SUM = "lesion_stage_seconds_sum"
+ANSWERED = "ts_inference_requests_total"
+
+
+def read(url: str) -> dict[str, float]:
+    """Seconds spent in each stage so far, and the number of requests."""
+    with urllib.request.urlopen(url) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    told: dict[str, float] = {}
+    for family in families:
+        for sample in family.samples:
+            if sample.name == SUM:
+                told[sample.labels["stage"]] = sample.value
+            elif sample.name == ANSWERED:
+                told["requests"] = sample.value
+    return told
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Milliseconds of one request that nobody else disturbs."""
+
+    stages: dict[str, float]
+    whole: float
+
+    @classmethod
+    def between(cls, before: Mapping[str, float], after: Mapping[str, float], sample: Sample) -> Breakdown:
+        """The difference of two readings, over the requests between them."""
+        requests = after["requests"] - before["requests"]
+        spent = {name: value - before.get(name, 0.0) for name, value in after.items() if name != "requests"}
+        mean = sum(sample.latencies) / len(sample.latencies)
+        return cls({name: 1000 * seconds / requests for name, seconds in spent.items()}, 1000 * mean)
+
+    @property
+    def rest(self) -> float:
+        """What is left for HTTP, Java and the way to the worker."""
+        return self.whole - sum(self.stages.values())
+
+    def share(self, stage: str) -> float:
+        """Of the whole request."""
+        return self.stages.get(stage, 0.0) / self.whole
