@@ -21,6 +21,7 @@ WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
 
 Precision = Literal["int8", "bf16", "fp32"]
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-2, "bf16": 0.3, "int8": 1.0}
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
@@ -118,9 +119,7 @@ class Manifest(Record):
     backends: dict[Precision, BundlePath] = Field(default_factory=dict)
     preferred: Precision | None = None
     golden: list[Golden] = Field(default_factory=list)
-    golden_tolerance: dict[Precision, Positive] = Field(
-        default_factory=lambda: {"fp32": 1e-2, "bf16": 0.3, "int8": 1.0}
-    )
+    golden_tolerance: dict[Precision, Positive] = Field(default=TOLERANCE)
     data: DataFingerprint
     code_version: str
     licence: str

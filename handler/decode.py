@@ -44,8 +44,9 @@ class Limits(BaseModel):
 
 
 def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
-    """The first frame, upright, as RGB. A JPEG may come smaller than sent, its short side never below one and a half times `target`.
+    """The first frame, upright, as RGB.
 
+    A JPEG may come smaller than it was sent, its short side never below OVERSAMPLING times `target`.
     Raises a Rejection, and nothing else, for bytes that are no usable image.
     """
     if not data:

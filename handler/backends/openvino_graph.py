@@ -1,0 +1,57 @@
+"""OpenVINO on the CPU: a uint8 NHWC graph with the normalisation inside, one stream, any batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from handler.backends import Output
+from handler.bundle import Bundle, Precision
+from handler.errors import BundleError
+
+# On processors with AMX OpenVINO computes in bf16 unless told otherwise.
+HINTS: dict[Precision, str] = {"int8": "f32", "bf16": "bf16", "fp32": "f32"}
+
+
+class OpenvinoGraph:
+    """A compiled graph; a batch size seen before is not compiled again."""
+
+    def __init__(self, bundle: Bundle, precision: Precision, threads: int | None = None) -> None:
+        self.name: str = precision
+        self.precision: Precision = precision
+        self.size = bundle.manifest.geometry.size
+        path = bundle.path(bundle.manifest.backends[precision])
+        config = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            # With pinning, every worker process of a machine would pin itself to the same core.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if threads is not None:
+            config["INFERENCE_NUM_THREADS"] = threads
+        try:
+            compiled = openvino.Core().compile_model(path, "CPU", config)
+            self._logits, self._features = compiled.output("logits"), compiled.output("features")
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise BundleError(
+                f"{path} is not a graph that OpenVINO can load ({reason}): make the bundle again"
+            ) from None
+        self._request = compiled.create_infer_request()
+
+    def infer(self, batch: NDArray[np.uint8]) -> Output:
+        """Logits and features of RGB images [N, size, size, 3]."""
+        self._request.infer({0: batch}, share_inputs=True)
+        logits = self._request.get_tensor(self._logits).data
+        features = self._request.get_tensor(self._features).data
+        # The request's own memory is overwritten by the next batch.
+        return Output(logits.copy(), features.copy())
+
+    def warm_up(self, sizes: Iterable[int]) -> None:
+        """Compiles the kernels of these batch sizes."""
+        for count in sizes:
+            self.infer(np.zeros((count, self.size, self.size, 3), np.uint8))

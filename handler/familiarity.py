@@ -1,0 +1,166 @@
+"""How much an image looks like the lesions that the model learned from.
+
+Three views of an image are each compared with a Gaussian fitted to training lesions: its appearance (an 8 x 8 thumbnail
+in opponent colours, with the texture), its texture alone (colour spread and edge energy from fine to coarse) and the
+network's pooled features. The farthest view counts. Familiarity is the share of held-out lesions that lie at least as
+far out, so a limit of 0.02 makes about 2 % of such lesions abstain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from handler.errors import BundleError
+from handler.quality import grey
+
+Array = NDArray[np.float32]
+
+THUMBNAIL, LAYOUT = 32, 8
+# Luminance, red against green, yellow against blue; on the 0..1 scale.
+OPPONENTS = np.array([[0.299, 1, 0.5], [0.587, -1, 0.5], [0.114, 0, -1]], np.float32) / 255
+EDGE_SCALES = (64, 32, 16, 8)
+LAYOUT_LENGTH = LAYOUT * LAYOUT * 3
+TEXTURE_LENGTH = 3 + 2 * (1 + len(EDGE_SCALES))
+LENGTH = LAYOUT_LENGTH + TEXTURE_LENGTH
+HIGHEST_RANK = 64
+QUANTILES = np.linspace(0.0, 1.0, 401)
+QUANTILE_KEY = "held_out.quantiles"
+FAR = 0.98
+VIEWS = ("appearance", "texture", "network")
+# Variance, on the scale where each number varies by one, added to every direction.
+PRIOR = {"appearance": 0.01, "texture": 0.1, "network": 0.01}
+
+
+class View(NamedTuple):
+    """A Gaussian: principal directions with their variances, one variance for what is left, and what is usual."""
+
+    mean: Array
+    scale: Array
+    directions: Array
+    variances: Array
+    rest: Array
+    usual: Array
+
+    def distance(self, x: Array) -> NDArray[np.float64]:
+        """0 for the median held-out lesion, 1 for one at the 98th centile; per row of `x`."""
+        z = (x - self.mean) / self.scale
+        along = z @ self.directions
+        left = np.maximum((z * z).sum(1) - (along * along).sum(1), 0.0)
+        squared = ((along * along / self.variances).sum(1) + left / self.rest) / x.shape[1]
+        median, far = self.usual
+        result: NDArray[np.float64] = (np.log(squared.astype(np.float64) + 1e-12) - median) / (far - median)
+        return result
+
+
+@dataclass(frozen=True)
+class FamiliarityReference:
+    """What training lesions look like; made by `fit`, kept in one file of the bundle."""
+
+    views: dict[str, View]
+    quantiles: Array
+
+    def score(self, features: Array, descriptors: Array) -> NDArray[np.float64]:
+        """The familiarity, 0 to 1, of each row: pooled features [N, F] beside `describe`d images [N, LENGTH]."""
+        distance = _farthest(self.views, features, descriptors)
+        return 1.0 - np.interp(distance, self.quantiles, QUANTILES)
+
+    def save(self, path: Path) -> None:
+        """Writes one .safetensors file."""
+        arrays = {f"{name}.{key}": value for name, view in self.views.items() for key, value in view._asdict().items()}
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()} | {QUANTILE_KEY: self.quantiles}, path
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> FamiliarityReference:
+        """Reads what `save` wrote."""
+        try:
+            arrays = load_file(path)
+            views = {name: View(*(arrays[f"{name}.{key}"] for key in View._fields)) for name in VIEWS}
+            return cls(views, arrays[QUANTILE_KEY])
+        except (OSError, SafetensorError, KeyError) as error:
+            raise BundleError(f"{path} is no familiarity reference ({error}): make the bundle again") from None
+
+
+def fit(
+    features: Array, descriptors: Array, held_out_features: Array, held_out_descriptors: Array
+) -> FamiliarityReference:
+    """The reference for a network: its pooled features [N, F] and the `describe`d images [N, LENGTH] of training
+    lesions, and the same of lesions that it was not trained on, which say what is usual.
+    """
+    training = _views(features, _turned(descriptors))
+    held_out = _views(held_out_features, held_out_descriptors)
+    views = {name: _gaussian(training[name], PRIOR[name], held_out[name]) for name in VIEWS}
+    distances = _farthest(views, held_out_features, held_out_descriptors)
+    return FamiliarityReference(views, np.quantile(distances, QUANTILES).astype(np.float32))
+
+
+def describe(pixels: NDArray[np.uint8], luminance: NDArray[np.int16] | None = None) -> Array:
+    """The appearance of one model input, LENGTH numbers; `luminance` is its `quality.grey`, if known."""
+    y = grey(pixels) if luminance is None else luminance
+    image = Image.fromarray(pixels)
+    small = np.asarray(image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float32) @ OPPONENTS
+    step = THUMBNAIL // LAYOUT
+    layout = small.reshape(LAYOUT, step, LAYOUT, step, 3).mean((1, 3))
+    spread = np.log(small.reshape(-1, 3).std(0) + 0.01)
+    edges = [_edges(y)]
+    scaled = Image.fromarray(y.astype(np.uint8))
+    for side in EDGE_SCALES:
+        scaled = scaled.resize((side, side), Image.Resampling.BOX)
+        edges.append(_edges(np.asarray(scaled, np.int16)))
+    return np.concatenate([layout.ravel(), spread, np.log(np.array(edges, np.float32).ravel() + 0.75)])
+
+
+def _edges(y: NDArray[np.int16]) -> tuple[float, float]:
+    return float(np.abs(y[:, 1:] - y[:, :-1]).mean()), float(np.abs(y[1:] - y[:-1]).mean())
+
+
+def _views(features: Array, descriptors: Array) -> dict[str, Array]:
+    return {"appearance": descriptors, "texture": descriptors[:, LAYOUT_LENGTH:], "network": features}
+
+
+def _farthest(views: dict[str, View], features: Array, descriptors: Array) -> NDArray[np.float64]:
+    inputs = _views(features, descriptors)
+    result: NDArray[np.float64] = np.max([view.distance(inputs[name]) for name, view in views.items()], axis=0)
+    return result
+
+
+def _gaussian(training: Array, prior: float, held_out: Array) -> View:
+    mean, scale = training.mean(0), training.std(0) + 1e-3
+    z = ((training - mean) / scale).astype(np.float64)
+    rank = min(HIGHEST_RANK, z.shape[1])
+    values, vectors = np.linalg.eigh(z.T @ z / len(z))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    rest = values[rank:].mean() if rank < len(values) else 0.0
+    view = View(
+        mean.astype(np.float32),
+        scale.astype(np.float32),
+        vectors[:, :rank].astype(np.float32),
+        (np.maximum(values[:rank], 0.0) + prior).astype(np.float32),
+        np.array([max(rest, 0.0) + prior], np.float32),
+        np.array([0.0, 1.0], np.float32),
+    )
+    logs = view.distance(held_out)
+    return view._replace(usual=np.quantile(logs, [0.5, FAR]).astype(np.float32))
+
+
+def _turned(descriptors: Array) -> Array:
+    """The descriptors of the images in all eight orientations: a lesion has no upright."""
+    layouts = descriptors[:, :LAYOUT_LENGTH].reshape(-1, LAYOUT, LAYOUT, 3)
+    spread, edges = np.split(descriptors[:, LAYOUT_LENGTH:], [3], axis=1)
+    swapped = edges.reshape(len(edges), -1, 2)[:, :, ::-1].reshape(edges.shape)
+    turned = []
+    for mirrored in (layouts, layouts.transpose(0, 2, 1, 3)):
+        for quarters in range(4):
+            layout = np.rot90(mirrored, quarters, axes=(1, 2)).reshape(len(layouts), -1)
+            sideways = (quarters % 2 == 1) != (mirrored is not layouts)
+            turned.append(np.concatenate([layout, spread, swapped if sideways else edges], axis=1))
+    return np.concatenate(turned)

@@ -1,0 +1,199 @@
+"""The one contract: Predictor.load(bundle).predict(list of image bytes) -> list of Prediction | Rejection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from handler import backends, decision, familiarity, quality
+from handler.bundle import Bundle, Manifest
+from handler.decode import decode
+from handler.errors import BundleError, Rejection
+from handler.explain import Explainer
+from handler.familiarity import FamiliarityReference
+from handler.telemetry import Stage
+
+Pixels = NDArray[np.uint8]
+WARM_SIZES = range(1, 9)
+
+
+class Measured(BaseModel):
+    """The image's quality, each from 0 to 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sharpness: float
+    exposure: float
+    familiarity: float
+
+
+class Model(BaseModel):
+    """Which model answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    sha256: str
+
+
+class Prediction(BaseModel):
+    """The answer for one image; `probability` and `classes` are None when the model abstains."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: decision.Label
+    probability: float | None
+    threshold: float
+    sensitivity: float
+    reasons: list[str]
+    quality: Measured
+    model: Model
+    notice: str
+    classes: dict[str, float] | None = None
+    heatmap: str | None = None
+    legend: str | None = None
+    features: list[float] | None = None
+
+    def wire(self) -> dict[str, Any]:
+        """The JSON body of the answer: what does not apply to this model or request is left out."""
+        body = self.model_dump()
+        for optional in ("classes", "heatmap", "legend", "features"):
+            if body[optional] is None:
+                del body[optional]
+        return body
+
+
+class Predictor:
+    """A verified bundle, loaded and warm. Calls must not overlap; run one predictor a process."""
+
+    def __init__(self, bundle: Bundle, backend: backends.Backend) -> None:
+        self.manifest: Manifest = bundle.manifest
+        self.backend = backend
+        self.timings: dict[Stage, float] = {}
+        self._model = Model(name=self.manifest.name, version=self.manifest.version, sha256=bundle.sha256)
+        self._explainer = Explainer(bundle)
+        self._reference: FamiliarityReference | None = None
+        if self.manifest.familiarity is not None:
+            self._reference = FamiliarityReference.load(bundle.path(self.manifest.familiarity))
+
+    @classmethod
+    def load(cls, bundle_folder: str | Path, backend: str | None = None, threads: int | None = None) -> Predictor:
+        """Checks the hash of every file and the golden images, and warms up.
+
+        Raises BundleError or BackendError, each one line, for what must not or cannot be served.
+        """
+        bundle = Bundle.load(bundle_folder)
+        predictor = cls(bundle, backends.load(bundle, backend, threads))
+        predictor._check_golden_images(bundle)
+        predictor.backend.warm_up(WARM_SIZES)
+        return predictor
+
+    def predict(self, items: list[bytes], explain: bool = False) -> list[Prediction | Rejection]:
+        """One answer an item, in order; a refused item changes nothing for the others."""
+        self.timings = {}
+        with self._timed("decode"):
+            decoded = [self._pixels(item) for item in items]
+        accepted = [entry for entry in decoded if isinstance(entry, np.ndarray)]
+        answers = iter(self._answer(np.stack(accepted), explain)) if accepted else iter(())
+        return [entry if isinstance(entry, Rejection) else next(answers) for entry in decoded]
+
+    def logits(self, items: list[bytes]) -> NDArray[np.float32]:
+        """The network's raw outputs [N, C]; raises the Rejection of the first item that is refused."""
+        pixels = []
+        for item in items:
+            entry = self._pixels(item)
+            if isinstance(entry, Rejection):
+                raise entry
+            pixels.append(entry)
+        return self.backend.infer(np.stack(pixels)).logits
+
+    def _pixels(self, data: bytes) -> Pixels | Rejection:
+        geometry = self.manifest.geometry
+        try:
+            return geometry.apply(decode(data, self.manifest.limits, geometry.target))
+        except Rejection as rejection:
+            return rejection
+
+    def _answer(self, batch: Pixels, explain: bool) -> list[Prediction]:
+        with self._timed("inference"):
+            logits, features = self.backend.infer(batch)
+        with self._timed("quality"):
+            pooled = features.mean((1, 2))
+            measured = self._measure(batch, pooled)
+        with self._timed("decision"):
+            calibrated = decision.calibrate(self.manifest, logits)
+            fields = [self._decide(i, calibrated, measured[i]) for i in range(len(batch))]
+        if explain:
+            with self._timed("explain"):
+                for i, field in enumerate(fields):
+                    field["heatmap"] = self._explainer.heatmap(features[i], logits[i])
+                    field["legend"] = self._explainer.legend
+                    field["features"] = _unit(pooled[i])
+        return [Prediction(**field) for field in fields]
+
+    def _measure(self, batch: Pixels, pooled: NDArray[np.float32]) -> list[Measured]:
+        luminances = [quality.grey(pixels) for pixels in batch]
+        seen = [quality.measure(luminance) for luminance in luminances]
+        if self._reference is None:
+            known = np.ones(len(batch))
+        else:
+            descriptors = np.stack([familiarity.describe(*pair) for pair in zip(batch, luminances, strict=True)])
+            known = self._reference.score(pooled, descriptors)
+        return [
+            Measured(sharpness=round(q.sharpness, 4), exposure=round(q.exposure, 4), familiarity=round(float(k), 4))
+            for q, k in zip(seen, known, strict=True)
+        ]
+
+    def _decide(self, index: int, calibrated: decision.Calibrated, measured: Measured) -> dict[str, Any]:
+        threshold = self.manifest.threshold
+        reasons = decision.reasons(self.manifest.quality, **measured.model_dump())
+        probability = round(float(calibrated.malignant[index]), decision.DIGITS)
+        classes = None
+        if calibrated.classes is not None and not reasons:
+            scores = calibrated.classes[index]
+            classes = {n: round(float(p), decision.DIGITS) for n, p in zip(self.manifest.classes, scores, strict=True)}
+        return {
+            "label": "abstain" if reasons else decision.label(probability, threshold.value),
+            "probability": None if reasons else probability,
+            "threshold": threshold.value,
+            "sensitivity": threshold.sensitivity,
+            "reasons": reasons,
+            "quality": measured,
+            "model": self._model,
+            "notice": self.manifest.notice,
+            "classes": classes,
+        }
+
+    def _check_golden_images(self, bundle: Bundle) -> None:
+        tolerance = self.manifest.golden_tolerance.get(self.backend.precision)
+        for golden in self.manifest.golden:
+            path = bundle.path(golden.file)
+            try:
+                found = self.logits([path.read_bytes()])[0]
+            except Rejection as rejection:
+                raise BundleError(f"{path} cannot be decoded ({rejection.message}): make the bundle again") from None
+            gap = float(np.abs(found - golden.logits).max())
+            if tolerance is None or not gap <= tolerance:
+                raise BundleError(
+                    f"{path} gives logits {gap:.3g} off on backend {self.backend.name}, more than {tolerance} allowed: "
+                    "make the bundle again, or choose another backend"
+                )
+
+    @contextmanager
+    def _timed(self, stage: Stage) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.timings[stage] = perf_counter() - start
+
+
+def _unit(vector: NDArray[np.float32]) -> list[float]:
+    length = float(np.linalg.norm(vector)) or 1.0
+    return [round(float(x) / length, 5) for x in vector]
