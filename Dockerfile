@@ -1,27 +1,37 @@
 # One image, two commands: `python -m stack torchserve` (the default) and `python -m gateway`.
 # Both exec in place, so the process that Kubernetes signals is Java or the gateway itself, and its death ends the container.
-#   image/build.sh                 CPU: OpenVINO, no torch
-#   image/build.sh --variant cuda  GPU: adds torch with its own CUDA libraries; the node brings only the driver
+#   image/build.sh                  CPU: OpenVINO, no torch
+#   image/build.sh --variant cuda   GPU: adds torch with its own CUDA libraries; the node brings only the driver
+#   image/build.sh --variant train  the trainer of k8s/training, from the stage of that name
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # hadolint ignore=DL3006 # the tag is in BASE_IMAGE's default; sites without a registry pass their own base
 FROM ${BASE_IMAGE} AS build
 ARG VARIANT=cpu
 COPY image/requirements-${VARIANT}.txt image/trim.py image/sbom.py /build/
-# Wheels only: nothing is compiled, so there is no compiler to remove. Bytecode is written here because the root
-# file system is read-only later.
+# Wheels only: nothing is compiled, so there is no compiler to remove.
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --only-binary :all: \
         --require-hashes -r "/build/requirements-${VARIANT}.txt" \
     && /opt/venv/bin/python /build/trim.py "${VARIANT}"
-WORKDIR /app
-COPY gateway gateway
-COPY stack stack
-COPY image/hooks hooks
-RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash gateway stack hooks
 
 # hadolint ignore=DL3006
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS train
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY handler handler
+COPY lightning_module lightning_module
+# Caches of matplotlib and of compiled kernels go where a volume is mounted; the root file system is read-only.
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+USER 10001:10001
+HEALTHCHECK NONE
+CMD ["python", "-m", "lightning_module", "--help"]
+
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE} AS serve
 ARG VARIANT=cpu
 ARG VERSION=0.0.0
 ARG REVISION=unknown
@@ -35,18 +45,22 @@ LABEL org.opencontainers.image.title="dermserve" \
 RUN printf 'dermserve:x:10001:10001::/tmp:/usr/sbin/nologin\n' >> /etc/passwd \
     && printf 'dermserve:x:10001:\n' >> /etc/group
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app /app
-COPY config.properties metrics.yaml log4j2.xml /app/
-COPY model_store /app/model_store
+WORKDIR /app
+COPY gateway gateway
+COPY stack stack
+COPY image/hooks hooks
+COPY config.properties metrics.yaml log4j2.xml ./
+COPY model_store model_store
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
     MALLOC_ARENA_MAX=2
-WORKDIR /app
-# The bill of materials lists what is really in this image: Debian packages, Python distributions, Java and its jars.
-COPY image/sbom.py /tmp/sbom.py
-RUN python /tmp/sbom.py --version "${VERSION}" --output /app/sbom.cdx.json && rm /tmp/sbom.py
+# Bytecode is written now, because the root file system is read-only later. The bill of materials lists what is really in
+# this image: Debian packages, Python distributions, Java and its jars, the model.
+COPY image/sbom.py hooks/sbom.py
+RUN python -m compileall -q --invalidation-mode unchecked-hash gateway stack hooks \
+    && python hooks/sbom.py --version "${VERSION}" --output sbom.cdx.json
 USER 10001:10001
 EXPOSE 8000 8080 8082
 # Each command has its own probe (k8s/base, compose.yaml); one HEALTHCHECK for both would lie about one of them.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the image with docker, podman or buildah, whichever is there and works.
-#   image/build.sh [--variant cpu|cuda] [--tag NAME:TAG] [--tool docker|podman|buildah] [further options of the tool]
+#   image/build.sh [--variant cpu|cuda|train] [--tag NAME:TAG] [--tool docker|podman|buildah] [further options of the tool]
 # BASE_IMAGE: another base (make base-image makes one without a registry).
 # pip's own variables (PIP_INDEX_URL, PIP_FIND_LINKS, PIP_CERT) and the machine's CA bundle reach the build, but not the image.
 set -euo pipefail
@@ -9,15 +9,17 @@ cd "$(dirname "$0")/.."
 variant=cpu tag='' tool=''
 while (($#)); do
   case $1 in
-    --variant) variant=${2:?--variant needs cpu or cuda}; shift 2 ;;
+    --variant) variant=${2:?--variant needs cpu, cuda or train}; shift 2 ;;
     --tag) tag=${2:?--tag needs a name}; shift 2 ;;
     --tool) tool=${2:?--tool needs docker, podman or buildah}; shift 2 ;;
     -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
     *) break ;;
   esac
 done
-[[ -f image/requirements-$variant.txt ]] || { echo "no such variant: $variant (cpu or cuda)" >&2; exit 2; }
-compgen -G 'model_store/*.mar' >/dev/null || { echo "model_store holds no archive: run 'make archive' first" >&2; exit 2; }
+[[ -f image/requirements-$variant.txt ]] || { echo "no such variant: $variant (cpu, cuda or train)" >&2; exit 2; }
+target=serve
+[[ $variant != train ]] || target=train
+[[ $target == train ]] || compgen -G 'model_store/*.mar' >/dev/null || { echo "model_store holds no archive: run 'make archive' first" >&2; exit 2; }
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
@@ -36,7 +38,7 @@ if [[ -z $tool ]]; then
 fi
 [[ -n $tool ]] || { echo "needs docker (with its daemon running), podman or buildah: apt-get install buildah" >&2; exit 2; }
 
-arguments=(--build-arg "VARIANT=$variant" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$tag")
+arguments=(--build-arg "VARIANT=$variant" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --target "$target" --tag "$tag")
 [[ -z ${BASE_IMAGE:-} ]] || arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 case $tool in
   docker) command=(docker build) ;;

@@ -38,9 +38,10 @@ def python(paths: list[str]) -> Iterator[Component]:
     """Distributions that the interpreter can import, with the licence each declares."""
     for found in importlib.metadata.distributions(path=paths):
         name = re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
-        declared = found.metadata.get("License-Expression")
-        licences = {"licenses": [{"expression": declared}]} if declared else {}
-        yield component(name, found.version, f"pkg:pypi/{name}@{found.version}", **licences)
+        entry = component(name, found.version, f"pkg:pypi/{name}@{found.version}")
+        if "License-Expression" in found.metadata:
+            entry["licenses"] = [{"expression": found.metadata["License-Expression"]}]
+        yield entry
 
 
 def java(prefix: Path) -> Iterator[Component]:

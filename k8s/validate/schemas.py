@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ OWN = Path(__file__).with_name("schemas")
 CHECK = "schema"
 
 
-@lru_cache(maxsize=1)
+@cache
 def own_schemas() -> dict[tuple[str, str], dict[str, Any]]:
     """Schemas of custom resources by apiVersion and kind, one file each."""
     loaded = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(OWN.glob("*.yaml")))
@@ -56,10 +57,14 @@ def _standard(manifest: Manifest) -> list[Finding]:
     return found
 
 
+@cache
+def _judge(text: str) -> tuple[Finding, ...]:
+    """By text, because most objects are the same in many builds."""
+    manifest = json.loads(text)
+    schema = own_schemas().get((manifest["apiVersion"], manifest["kind"]))
+    return tuple(_custom(manifest, schema) if schema else _standard(manifest))
+
+
 def check(manifests: list[Manifest]) -> list[Finding]:
     """Unknown fields, wrong types, missing fields; a kind without any schema is a fault too."""
-    found: list[Finding] = []
-    for manifest in manifests:
-        schema = own_schemas().get((manifest["apiVersion"], manifest["kind"]))
-        found += _custom(manifest, schema) if schema else _standard(manifest)
-    return found
+    return [finding for manifest in manifests for finding in _judge(json.dumps(manifest, sort_keys=True))]

@@ -1,0 +1,83 @@
+"""What is committed passes every check that needs no installation of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from k8s.validate import build, copies, linters, references, schemas
+from tests.k8s.conftest import Manifests, container, pick
+
+WANTED = {
+    *("overlays/dev", "overlays/cpu", "overlays/gpu"),
+    *("components/gpu", "components/hpa", "components/keda", "components/ingress", "components/kserve"),
+    *("components/model-init", "components/model-image", "components/model-pvc"),
+    *("training/single", "training/distributed"),
+}
+
+
+def test_everything_promised_builds(builds: dict[str, Manifests]) -> None:
+    assert set(builds) >= WANTED
+    assert all(builds.values())
+
+
+def test_schemas_hold_in_three_versions(builds: dict[str, Manifests]) -> None:
+    assert len(schemas.VERSIONS) == 3
+    assert [finding for manifests in builds.values() for finding in schemas.check(manifests)] == []
+
+
+def test_references_hold(builds: dict[str, Manifests]) -> None:
+    assert [finding for manifests in builds.values() for finding in references.check(manifests)] == []
+
+
+def test_copies_are_true_and_linters_content() -> None:
+    assert copies.check(build.ROOT) == []
+    assert linters.check(build.ROOT) == []
+
+
+def test_every_serving_pod_is_locked_down(builds: dict[str, Manifests]) -> None:
+    for target, manifests in builds.items():
+        for manifest in manifests:
+            pod = references.pod_template(manifest)
+            if not pod:
+                continue
+            assert pod["spec"]["automountServiceAccountToken"] is False, target
+            assert pod["spec"]["securityContext"]["runAsNonRoot"] is True, target
+            assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, target
+            for each in references.containers(pod):
+                context = each["securityContext"]
+                assert context["readOnlyRootFilesystem"] is True, (target, each["name"])
+                assert context["allowPrivilegeEscalation"] is False, (target, each["name"])
+                assert context["capabilities"] == {"drop": ["ALL"]}, (target, each["name"])
+
+
+def test_a_rollout_never_takes_a_pod_away_first(cpu: Manifests) -> None:
+    deployment = pick(cpu, "Deployment")["spec"]
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert "replicas" not in deployment
+    grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
+    settings = {entry["name"]: entry["value"] for entry in container(cpu, "gateway")["env"]}
+    drain = float(settings["DERMSERVE_DRAIN_DELAY_S"]) + float(settings["DERMSERVE_DRAIN_DEADLINE_S"])
+    assert drain < grace
+
+
+def test_keda_replaces_the_plain_autoscaler(builds: dict[str, Manifests]) -> None:
+    kinds = [manifest["kind"] for manifest in builds["components/keda"]]
+    assert "ScaledObject" in kinds
+    assert "HorizontalPodAutoscaler" not in kinds
+
+
+def test_kserve_runs_the_very_same_containers(builds: dict[str, Manifests]) -> None:
+    manifests = builds["components/kserve"]
+    predictor = pick(manifests, "InferenceService")["spec"]["predictor"]
+    ours = pick(builds["components/hpa"], "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert [c["name"] for c in predictor["containers"]] == ["torchserve", "kserve-container"]
+    assert [c["args"] for c in predictor["containers"]] == [c["args"] for c in ours]
+    assert "Deployment" not in {manifest["kind"] for manifest in manifests}
+
+
+def test_a_folder_that_does_not_build_says_why(tmp_path: Path) -> None:
+    (tmp_path / "kustomization.yaml").write_text("resources: [missing.yaml]\n", encoding="utf-8")
+    with pytest.raises(build.BuildError, match=r"missing\.yaml"):
+        build.build(tmp_path)
