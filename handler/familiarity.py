@@ -14,49 +14,47 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from handler.errors import BundleError
-from handler.quality import grey
+from handler.quality import OPPONENTS, THUMBNAIL, Look, edges
 
 Array = NDArray[np.float32]
 
-THUMBNAIL, LAYOUT = 32, 8
-# Luminance, red against green, yellow against blue; on the 0..1 scale.
-OPPONENTS = np.array([[0.299, 1, 0.5], [0.587, -1, 0.5], [0.114, 0, -1]], np.float32) / 255
-EDGE_SCALES = (64, 32, 16, 8)
+LAYOUT = 8
+HALVINGS = 4
 LAYOUT_LENGTH = LAYOUT * LAYOUT * 3
-TEXTURE_LENGTH = 3 + 2 * (1 + len(EDGE_SCALES))
+TEXTURE_LENGTH = 3 + 2 * (1 + HALVINGS)
 LENGTH = LAYOUT_LENGTH + TEXTURE_LENGTH
+EACH = np.full(THUMBNAIL * THUMBNAIL, THUMBNAIL**-2, np.float32)
 HIGHEST_RANK = 64
 QUANTILES = np.linspace(0.0, 1.0, 401)
 QUANTILE_KEY = "held_out.quantiles"
 FAR = 0.98
+TINY = np.float32(1e-12)
 VIEWS = ("appearance", "texture", "network")
 # Variance, on the scale where each number varies by one, added to every direction.
 PRIOR = {"appearance": 0.01, "texture": 0.1, "network": 0.01}
 
 
 class View(NamedTuple):
-    """A Gaussian: principal directions with their variances, one variance for what is left, and what is usual."""
+    """A Gaussian: principal directions with a variance each, one variance for all that is left, and what is usual."""
 
     mean: Array
-    scale: Array
+    gain: Array
     directions: Array
-    variances: Array
-    rest: Array
+    corrections: Array
     usual: Array
 
-    def distance(self, x: Array) -> NDArray[np.float64]:
-        """0 for the median held-out lesion, 1 for one at the 98th centile; per row of `x`."""
-        z = (x - self.mean) / self.scale
+    def distance(self, x: Array) -> Array:
+        """How far each row of `x` is: 0 for the median held-out lesion, 1 for one at the 98th centile."""
+        z = (x - self.mean) * self.gain
         along = z @ self.directions
-        left = np.maximum((z * z).sum(1) - (along * along).sum(1), 0.0)
-        squared = ((along * along / self.variances).sum(1) + left / self.rest) / x.shape[1]
+        # The length of z counts as if all of it were left over; along the directions that is then put right.
+        squared = np.einsum("ij,ij->i", z, z) + (along * along) @ self.corrections
         median, far = self.usual
-        result: NDArray[np.float64] = (np.log(squared.astype(np.float64) + 1e-12) - median) / (far - median)
+        result: Array = (np.log(np.maximum(squared, TINY)) - median) / (far - median)
         return result
 
 
@@ -103,53 +101,53 @@ def fit(
     return FamiliarityReference(views, np.quantile(distances, QUANTILES).astype(np.float32))
 
 
-def describe(pixels: NDArray[np.uint8], luminance: NDArray[np.int16] | None = None) -> Array:
-    """The appearance of one model input, LENGTH numbers; `luminance` is its `quality.grey`, if known."""
-    y = grey(pixels) if luminance is None else luminance
-    image = Image.fromarray(pixels)
-    small = np.asarray(image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float32) @ OPPONENTS
+def describe(seen: Look) -> Array:
+    """The appearance of one model input as LENGTH numbers."""
     step = THUMBNAIL // LAYOUT
-    layout = small.reshape(LAYOUT, step, LAYOUT, step, 3).mean((1, 3))
-    spread = np.log(small.reshape(-1, 3).std(0) + 0.01)
-    edges = [_edges(y)]
-    scaled = Image.fromarray(y.astype(np.uint8))
-    for side in EDGE_SCALES:
-        scaled = scaled.resize((side, side), Image.Resampling.BOX)
-        edges.append(_edges(np.asarray(scaled, np.int16)))
-    return np.concatenate([layout.ravel(), spread, np.log(np.array(edges, np.float32).ravel() + 0.75)])
+    layout = np.asarray(seen.thumbnail.reduce(step), np.float32) @ OPPONENTS
+    colours = seen.opponents.reshape(-1, 3)
+    mean = EACH @ colours
+    variance = (colours.T @ colours).diagonal() / len(colours) - mean * mean
+    spread = np.log(np.sqrt(np.maximum(variance, 0.0)) + 0.01)
+    steps = [seen.edges]
+    scaled = seen.luminance
+    for _ in range(HALVINGS):
+        scaled = _halved(scaled)
+        steps.append(edges(scaled))
+    return np.concatenate([layout.ravel(), spread, np.log(np.array(steps, np.float32).ravel() + 0.75)])
 
 
-def _edges(y: NDArray[np.int16]) -> tuple[float, float]:
-    return float(np.abs(y[:, 1:] - y[:, :-1]).mean()), float(np.abs(y[1:] - y[:-1]).mean())
+def _halved(y: NDArray[np.int16]) -> NDArray[np.int16]:
+    height, width = y.shape[0] // 2 * 2, y.shape[1] // 2 * 2
+    rows = y[0:height:2] + y[1:height:2]
+    return (rows[:, 0:width:2] + rows[:, 1:width:2]) >> 2
 
 
 def _views(features: Array, descriptors: Array) -> dict[str, Array]:
     return {"appearance": descriptors, "texture": descriptors[:, LAYOUT_LENGTH:], "network": features}
 
 
-def _farthest(views: dict[str, View], features: Array, descriptors: Array) -> NDArray[np.float64]:
+def _farthest(views: dict[str, View], features: Array, descriptors: Array) -> Array:
     inputs = _views(features, descriptors)
-    result: NDArray[np.float64] = np.max([view.distance(inputs[name]) for name, view in views.items()], axis=0)
+    result: Array = np.max([view.distance(inputs[name]) for name, view in views.items()], axis=0)
     return result
 
 
 def _gaussian(training: Array, prior: float, held_out: Array) -> View:
     mean, scale = training.mean(0), training.std(0) + 1e-3
     z = ((training - mean) / scale).astype(np.float64)
-    rank = min(HIGHEST_RANK, z.shape[1])
-    values, vectors = np.linalg.eigh(z.T @ z / len(z))
-    values, vectors = values[::-1], vectors[:, ::-1]
-    rest = values[rank:].mean() if rank < len(values) else 0.0
+    values, directions = np.linalg.eigh(z.T @ z / len(z))
+    values, directions = np.maximum(values[::-1], 0.0), directions[:, ::-1]
+    rank = min(HIGHEST_RANK, len(values))
+    rest = prior + (values[rank:].mean() if rank < len(values) else 0.0)
     view = View(
-        mean.astype(np.float32),
-        scale.astype(np.float32),
-        vectors[:, :rank].astype(np.float32),
-        (np.maximum(values[:rank], 0.0) + prior).astype(np.float32),
-        np.array([max(rest, 0.0) + prior], np.float32),
-        np.array([0.0, 1.0], np.float32),
+        mean=mean.astype(np.float32),
+        gain=(1.0 / (scale * np.sqrt(rest))).astype(np.float32),
+        directions=directions[:, :rank].astype(np.float32),
+        corrections=(rest / (values[:rank] + prior) - 1.0).astype(np.float32),
+        usual=np.array([0.0, 1.0], np.float32),
     )
-    logs = view.distance(held_out)
-    return view._replace(usual=np.quantile(logs, [0.5, FAR]).astype(np.float32))
+    return view._replace(usual=np.quantile(view.distance(held_out), [0.5, FAR]).astype(np.float32))
 
 
 def _turned(descriptors: Array) -> Array:

@@ -140,16 +140,15 @@ class Predictor:
         return [Prediction(**field) for field in fields]
 
     def _measure(self, batch: Pixels, pooled: NDArray[np.float32]) -> list[Measured]:
-        luminances = [quality.grey(pixels) for pixels in batch]
-        seen = [quality.measure(luminance) for luminance in luminances]
+        seen = [quality.look(pixels) for pixels in batch]
         if self._reference is None:
             known = np.ones(len(batch))
         else:
-            descriptors = np.stack([familiarity.describe(*pair) for pair in zip(batch, luminances, strict=True)])
+            descriptors = np.stack([familiarity.describe(one) for one in seen])
             known = self._reference.score(pooled, descriptors)
         return [
             Measured(sharpness=round(q.sharpness, 4), exposure=round(q.exposure, 4), familiarity=round(float(k), 4))
-            for q, k in zip(seen, known, strict=True)
+            for q, k in zip(map(quality.measure, seen), known, strict=True)
         ]
 
     def _decide(self, index: int, calibrated: decision.Calibrated, measured: Measured) -> dict[str, Any]:

@@ -8,12 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+Pixels = NDArray[np.uint8]
+
+THUMBNAIL = 32
+# Luminance, red against green, yellow against blue; on the 0..1 scale.
+OPPONENTS: NDArray[np.float32] = np.array([[0.299, 1, 0.5], [0.587, -1, 0.5], [0.114, 0, -1]], np.float32) / 255
 # Mean absolute Laplacian over mean absolute gradient: 3 for white noise, 1.5 for the median lesion, below 1.1 for a
 # lesion blurred by two pixels. The floor, in grey levels, keeps quantisation noise from passing for detail.
 NOISE_RATIO = 3.0
 GRADIENT_FLOOR = 0.3
-BLACK, WHITE = 16, 245
-FULL_CONTRAST = 50.0
+BLACK, WHITE = 16 / 255, 245 / 255
+FULL_CONTRAST = 50 / 255
+
+
+class Look(NamedTuple):
+    """What quality and familiarity are judged from: a thumbnail, its opponent colours, and the full luminance."""
+
+    thumbnail: Image.Image
+    opponents: NDArray[np.float32]
+    luminance: NDArray[np.int16]
+    edges: tuple[float, float]
 
 
 class Quality(NamedTuple):
@@ -23,26 +37,41 @@ class Quality(NamedTuple):
     exposure: float
 
 
-def grey(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """The luminance of an RGB image, wide enough to subtract."""
-    return np.asarray(Image.fromarray(pixels).convert("L"), np.int16)
+def look(pixels: Pixels) -> Look:
+    """Reads one model input once for all that is asked of it."""
+    image = Image.fromarray(pixels)
+    thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX, reducing_gap=1.0)
+    luminance = np.asarray(image.convert("L"), np.int16)
+    opponents: NDArray[np.float32] = np.asarray(thumbnail, np.float32) @ OPPONENTS
+    return Look(thumbnail, opponents, luminance, edges(luminance))
 
 
-def measure(luminance: NDArray[np.int16]) -> Quality:
-    """The quality of one image, from its `grey`."""
-    return Quality(_sharpness(luminance), _exposure(luminance))
+def measure(seen: Look) -> Quality:
+    """The quality of one image."""
+    return Quality(_sharpness(seen), _exposure(seen))
 
 
-def _sharpness(y: NDArray[np.int16]) -> float:
-    inner = y[1:-1, 1:-1]
-    laplacian = np.abs(4 * inner - y[:-2, 1:-1] - y[2:, 1:-1] - y[1:-1, :-2] - y[1:-1, 2:]).mean()
-    gradient = (np.abs(y[1:] - y[:-1]).mean() + np.abs(y[:, 1:] - y[:, :-1]).mean()) / 2
-    return min(1.0, float(laplacian / (gradient + GRADIENT_FLOOR)) / NOISE_RATIO)
+def edges(y: NDArray[np.int16]) -> tuple[float, float]:
+    """The mean absolute step from a pixel to its right, and to its lower neighbour."""
+    across, down = y[:, 1:] - y[:, :-1], y[1:] - y[:-1]
+    return _mean_size(across), _mean_size(down)
 
 
-def _exposure(y: NDArray[np.int16]) -> float:
-    counts = np.bincount(y.ravel(), minlength=256)
-    rising = np.cumsum(counts) / y.size
-    clipped = rising[BLACK - 1] + 1.0 - rising[WHITE]
-    contrast = np.searchsorted(rising, 0.95) - np.searchsorted(rising, 0.05)
-    return float((1.0 - clipped) * min(1.0, contrast / FULL_CONTRAST))
+def _mean_size(values: NDArray[np.int16]) -> float:
+    # Several times faster than the mean, which adds 16-bit numbers as 64-bit floats.
+    return float(np.abs(values).sum(dtype=np.int32)) / values.size
+
+
+def _sharpness(seen: Look) -> float:
+    y = seen.luminance
+    laplacian = 4 * y[1:-1, 1:-1] - y[:-2, 1:-1] - y[2:, 1:-1] - y[1:-1, :-2] - y[1:-1, 2:]
+    gradient = sum(seen.edges) / 2
+    return min(1.0, _mean_size(laplacian) / (gradient + GRADIENT_FLOOR) / NOISE_RATIO)
+
+
+def _exposure(seen: Look) -> float:
+    rising = np.sort(seen.opponents[..., 0], axis=None)
+    dark, bright = np.searchsorted(rising, (BLACK, WHITE))
+    usable = (bright - dark) / rising.size
+    contrast = rising[rising.size * 95 // 100] - rising[rising.size * 5 // 100]
+    return float(usable * min(1.0, contrast / FULL_CONTRAST))
