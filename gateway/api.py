@@ -74,15 +74,14 @@ class Api:
         async with self._images(request) as body:
             if len(body.uploads) > 1:
                 answers = await _unless_gone(request.receive, self._ask_all(task, body.uploads, request))
-                return _json({"results": [_named(*pair, request) for pair in zip(body.uploads, answers, strict=True)]})
+                pairs = zip(body.uploads, answers, strict=True)
+                return _json({"results": [_without_features(_named(*pair, request)) for pair in pairs]})
             upload = body.uploads[0]
             if upload.problem:
                 raise upload.problem
             answer = await _unless_gone(request.receive, self._ask(task, upload, request))
         if task == "explanations":
-            document = json.loads(answer)
-            document.pop("features", None)
-            return _json(document)
+            return _json(_without_features(json.loads(answer)))
         return Response(answer, media_type="application/json", headers=FRESH)
 
     def _admit(self, request: Request) -> str | None:
@@ -158,8 +157,11 @@ def comparison(uploads: list[Upload], answers: list[Json | Problem], request: Re
 def _named(upload: Upload, answer: Json | Problem, request: Request) -> Json:
     if isinstance(answer, Problem):
         return {"filename": upload.filename, "error": answer.document(request.state.request_id)}
-    answer = dict(answer)
     return {"filename": upload.filename, **answer}
+
+
+def _without_features(answer: Json) -> Json:
+    return {key: value for key, value in answer.items() if key != "features"}
 
 
 def _json(document: Json) -> Response:

@@ -46,7 +46,7 @@ class Envelope:
         started = time.perf_counter()
         request_id = _request_id(scope)
         note: dict[str, object] = {}
-        scope["state"].update(request_id=request_id, note=note)
+        scope.setdefault("state", {}).update(request_id=request_id, note=note)
         status = 0
 
         async def tagged(message: Message) -> None:

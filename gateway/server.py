@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import signal
 import time
 from types import FrameType
 from typing import Any
@@ -11,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.app import create
+from gateway.problems import Problem
 from gateway.settings import Settings
 from gateway.traffic import Traffic
 
@@ -79,12 +82,26 @@ class PatientProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _too_slow(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        if self._in_message and not self._in_body:
+            self._refuse(Problem("slow_client"))
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Problem("malformed_request", msg))
+        self.transport.close()
+
+    def _refuse(self, problem: Problem) -> None:
+        """An answer where no request has come far enough to have one."""
+        response = problem.response(secrets.token_hex(8))
+        status = f"HTTP/1.1 {problem.status} {problem.title}\r\n".encode()
+        lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
+        self.transport.write(b"".join([status, *lines, b"connection: close\r\n\r\n", bytes(response.body)]))
 
 
 class Server(uvicorn.Server):
-    """On the first signal drains, on the second stops at once."""
+    """Drains on a signal; a second Ctrl-C stops at once."""
 
     def __init__(self, config: uvicorn.Config, traffic: Traffic, drain_delay_s: float) -> None:
         super().__init__(config)
@@ -93,7 +110,7 @@ class Server(uvicorn.Server):
         self._signalled = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self._signalled:
+        if self._signalled and sig == signal.SIGINT:
             self.force_exit = True
         self._signalled = True
         self._traffic.drain()
@@ -125,6 +142,6 @@ def build(settings: Settings) -> Server:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_s,
-        timeout_graceful_shutdown=round(settings.drain_deadline_s),
+        timeout_graceful_shutdown=settings.drain_deadline_s,
     )
     return Server(config, traffic, settings.drain_delay_s)

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     )
 
     drain_delay_s: float = Field(default=0, ge=0, description="time between unready and the end of accepting")
-    drain_deadline_s: float = Field(default=20, gt=0, description="longest wait for requests at work when draining")
+    drain_deadline_s: int = Field(default=20, gt=0, description="longest wait for requests at work when draining")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="probes are logged at debug"
     )

@@ -51,6 +51,7 @@ class FakeTorchServe:
         self.workers = ["READY", "READY"]
         self.pending, self.remaining = 0, 100
         self.queue_full = False
+        self.queue_full_after: int | None = None  # so many predictions in all, then the queue is full
         self.deaths = 0  # that many of the next predictions end in a dead worker
         self.hang_ups = 0  # that many of the next predictions end in a closed connection
         self.delay = 0.0
@@ -59,6 +60,7 @@ class FakeTorchServe:
         self.started = 0
         self.finished = 0
         self.abandoned = 0
+        self.most_at_once = self._at_once = 0
         self.descriptions = 0
         self.request_ids: list[str | None] = []
         self._loop = asyncio.new_event_loop()
@@ -109,6 +111,14 @@ class FakeTorchServe:
 
     async def _predict(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return await self._serve(request, body)
+        finally:
+            self._at_once -= 1
+
+    async def _serve(self, request: web.Request, body: bytes) -> web.StreamResponse:
         self.started += 1
         self.request_ids.append(request.headers.get("x-request-id"))
         try:
@@ -126,7 +136,8 @@ class FakeTorchServe:
         if self.deaths:
             self.deaths -= 1
             return _error(500, "InternalServerException", "Worker died.")
-        if self.queue_full or not self.workers:
+        full = self.queue_full_after is not None and self.started > self.queue_full_after
+        if self.queue_full or full or not self.workers:
             return _error(503, "ServiceUnavailableException", NO_WORKER)
         if self.fail:
             return web.json_response(self.fail[1], status=self.fail[0])

@@ -1,0 +1,154 @@
+"""Limits that hold while bytes arrive: sizes, counts, memory, and clients that are too slow."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from tests.gateway.conftest import Gateway, until
+from tests.gateway.fake_torchserve import FakeTorchServe
+
+Start = Callable[..., Gateway]
+
+
+def pieces(count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield b"x" * 1000
+
+
+def dial(gateway: Gateway, *lines: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+    connection.sendall("\r\n".join(lines).encode())
+    return connection
+
+
+def read_all(connection: socket.socket) -> bytes:
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_sent(start: Start) -> None:
+    gateway = start(max_image_bytes=10_000)
+    head = ("POST /v1/predict HTTP/1.1", "Host: x", "Content-Length: 10001", "Connection: close", "", "")
+    answer = read_all(dial(gateway, *head))
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "too_large"
+
+
+def test_a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_large(
+    start: Start, torchserve: FakeTorchServe
+) -> None:
+    gateway = start(max_image_bytes=10_000)
+    before = torchserve.started
+    assert gateway.predict(pieces(10)).status_code == 415
+    answer = gateway.predict(pieces(11))
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
+    assert torchserve.started == before + 1
+
+
+def test_a_form_has_a_limit_for_a_file_and_one_for_all(start: Start) -> None:
+    gateway = start(max_image_bytes=10_000, max_request_bytes=40_000)
+    small, large = ("a.jpg", b"IMAGE 0.3"), ("b.jpg", b"x" * 10_001)
+    results = gateway.http.post("/v1/predict", files=[("file", small), ("file", large)]).json()["results"]
+    assert results[0]["probability"] == 0.3
+    assert results[1]["error"]["reason"] == "too_large"
+    answer = gateway.http.post("/v1/predict", files=[("file", ("a", b"x" * 9_000))] * 5)
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
+
+
+def test_one_file_too_many_is_refused(start: Start) -> None:
+    gateway = start(max_files=3)
+    files = [("file", (f"{i}.jpg", b"IMAGE")) for i in range(4)]
+    assert gateway.http.post("/v1/predict", files=files[:3]).status_code == 200
+    answer = gateway.http.post("/v1/predict", files=files)
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too_many_files")
+
+
+def test_uploads_held_in_memory_have_a_limit_and_are_given_back(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start(max_bytes_in_memory=15_000)
+    torchserve.hold = threading.Event()
+    first = threading.Thread(target=gateway.predict, args=(b"IMAGE" + b" " * 9_000,))
+    first.start()
+    until(lambda: gateway.metric("gateway_in_flight") == 1)
+    with httpx.Client(base_url=gateway.url) as other:
+        answer = other.post("/v1/predict", content=b"x" * 9_000)
+        assert (answer.status_code, answer.json()["reason"]) == (429, "busy")
+    torchserve.hold.set()
+    first.join()
+    assert gateway.predict(b"IMAGE" + b" " * 9_000).status_code == 200
+
+
+def test_more_requests_than_may_be_at_work_are_told_to_come_back(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start(max_in_flight=1)
+    torchserve.hold = threading.Event()
+    first = threading.Thread(target=gateway.predict)
+    first.start()
+    until(lambda: gateway.metric("gateway_in_flight") == 1)
+    with httpx.Client(base_url=gateway.url) as other:
+        answer = other.post("/v1/predict", content=b"IMAGE")
+    assert (answer.status_code, answer.json()["reason"]) == (429, "busy")
+    assert answer.headers["retry-after"] == "1"
+    torchserve.hold.set()
+    first.join()
+
+
+def test_a_body_that_pauses_too_long_is_ended(start: Start) -> None:
+    gateway = start(body_idle_timeout_s=0.2)
+    connection = dial(gateway, "POST /v1/predict HTTP/1.1", "Host: x", "Content-Length: 9", "", "IMA")
+    answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b'"slow_client"' in answer
+
+
+def test_a_body_that_drips_is_ended(start: Start) -> None:
+    gateway = start(body_idle_timeout_s=5, body_timeout_s=0.3)
+    connection = dial(gateway, "POST /v1/predict HTTP/1.1", "Host: x", "Content-Length: 1000000", "", "")
+    stop = threading.Event()
+
+    def drip() -> None:
+        while not stop.wait(0.02):
+            try:
+                connection.send(b"x")
+            except OSError:
+                return
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    first = connection.recv(65536)
+    stop.set()
+    dripping.join()
+    connection.close()
+    assert first.startswith(b"HTTP/1.1 408")
+
+
+def test_a_connection_that_sends_no_headers_is_ended(start: Start) -> None:
+    gateway = start(header_timeout_s=0.2)
+    assert read_all(dial(gateway, "")) == b""
+    answer = read_all(dial(gateway, "GET /livez HTTP/1.1", "Host: "))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"application/problem+json" in answer
+
+
+def test_a_client_that_takes_no_answer_is_ended(start: Start) -> None:
+    gateway = start(send_timeout_s=0.2)
+    question = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", gateway.port))
+        connection.sendall(question)
+        until(lambda: len(gateway.server.server_state.connections) <= 1)
+        with pytest.raises(OSError, match=r"reset|Broken"):  # noqa: PT012
+            while True:
+                connection.sendall(question)
+
+
+def test_what_is_not_http_is_a_problem_too(gateway: Gateway) -> None:
+    answer = read_all(dial(gateway, "hello", "", ""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "malformed_request"

@@ -1,0 +1,130 @@
+"""/v1/predict and /v1/explain: raw bodies, forms, many files, and what the model server refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.gateway.conftest import Gateway
+from tests.gateway.fake_torchserve import FakeTorchServe, prediction
+
+Start = Callable[..., Gateway]
+
+
+def form(*images: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("file", image) for image in images]
+
+
+def test_a_raw_body_is_answered_with_the_wire_itself(gateway: Gateway) -> None:
+    answer = gateway.predict(b"IMAGE 0.3")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json() == prediction(0.3)
+
+
+def test_a_form_with_one_file_is_answered_the_same(gateway: Gateway) -> None:
+    answer = gateway.http.post("/v1/predict", files=form(("a.jpg", b"IMAGE 0.3")))
+    assert answer.json() == prediction(0.3)
+
+
+def test_several_files_keep_their_order_and_do_not_disturb_each_other(gateway: Gateway) -> None:
+    files = form(("a.jpg", b"IMAGE 0.3"), ("b.pdf", b"%PDF"), ("c.jpg", b""), ("d.jpg", b"IMAGE abstain"))
+    answer = gateway.http.post("/v1/predict", files=files)
+    assert answer.status_code == 200
+    first, second, third, fourth = answer.json()["results"]
+    assert first == {"filename": "a.jpg", **prediction(0.3)}
+    assert (second["filename"], second["error"]["reason"], second["error"]["status"]) == ("b.pdf", "not_an_image", 415)
+    assert third["error"]["reason"] == "empty_body"
+    assert (fourth["label"], fourth["probability"]) == ("abstain", None)
+
+
+def test_many_files_arrive_with_the_model_server_only_a_few_at_a_time(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start(fan_out=2)
+    torchserve.delay = 0.02
+    torchserve.most_at_once = 0
+    answer = gateway.http.post("/v1/predict", files=form(*[(f"{i}.jpg", b"IMAGE 0.1") for i in range(8)]))
+    assert len(answer.json()["results"]) == 8
+    assert torchserve.most_at_once == 2
+
+
+def test_an_explanation_has_a_heatmap_and_no_features(gateway: Gateway) -> None:
+    answer = gateway.http.post("/v1/explain", content=b"IMAGE 0.3 1,0").json()
+    assert answer.pop("heatmap").startswith("data:image/png;base64,")
+    assert answer == prediction(0.3)
+    many = gateway.http.post("/v1/explain", files=form(("a", b"IMAGE 0.3 1,0"), ("b", b"IMAGE 0.2 1,0"))).json()
+    assert all("features" not in result and "heatmap" in result for result in many["results"])
+
+
+@pytest.mark.parametrize(
+    ("image", "status", "reason"),
+    [(b"", 400, "empty_body"), (b"%PDF", 415, "not_an_image"), (b"TRUNCATED", 422, "truncated_image")],
+)
+def test_a_refused_image_is_a_problem_with_its_reason(gateway: Gateway, image: bytes, status: int, reason: str) -> None:
+    answer = gateway.predict(image, headers={"x-request-id": "my-id"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["reason"], problem["status"], problem["request_id"]) == (reason, status, "my-id")
+    assert problem["type"] == f"/docs#{reason}"
+    assert problem["title"]
+    assert len(problem["detail"]) > 20
+    assert gateway.metric(f'gateway_problems_total{{reason="{reason}"}}') == 1
+
+
+def test_the_answer_does_not_depend_on_the_content_type_of_a_raw_body(gateway: Gateway) -> None:
+    for kind in ("image/jpeg", "application/x-www-form-urlencoded", "application/json", "text/plain; charset=utf-8"):
+        assert gateway.predict(headers={"content-type": kind}).json() == prediction(0.3)
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "reason"),
+    [
+        (b"--x\r\n", "multipart/form-data", "malformed_upload"),
+        (b"no boundary here", "multipart/form-data; boundary=x", "malformed_upload"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nIMA',
+            "multipart/form-data; boundary=x",
+            "malformed_upload",
+        ),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+            "empty_body",
+        ),
+        (b"--x--\r\n", "multipart/form-data; boundary=x", "empty_body"),
+    ],
+)
+def test_a_form_that_cannot_be_read_says_so(gateway: Gateway, content: bytes, content_type: str, reason: str) -> None:
+    answer = gateway.predict(content, headers={"content-type": content_type})
+    assert (answer.status_code, answer.json()["reason"]) == (400, reason)
+
+
+def test_other_fields_of_a_form_are_ignored_and_paths_are_cut_from_file_names(gateway: Gateway) -> None:
+    files = form(("../../etc/a.jpg", b"IMAGE 0.3"), ("C:\\photos\\b.jpg", b"IMAGE 0.2"))
+    answer = gateway.http.post("/v1/predict", files=files, data={"patient": "somebody"})
+    assert [result["filename"] for result in answer.json()["results"]] == ["a.jpg", "b.jpg"]
+
+
+def test_a_form_is_read_the_same_however_its_bytes_are_cut(gateway: Gateway) -> None:
+    body = b""
+    for name in (b"a.jpg", b"b.jpg"):
+        body += b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\nIMAGE 0.3\r\n' % name
+    body += b"--xyz--\r\n"
+
+    def piece_by_piece():  # type: ignore[no-untyped-def]
+        for i in range(len(body)):
+            yield body[i : i + 1]
+
+    headers = {"content-type": "multipart/form-data; boundary=xyz"}
+    answer = gateway.http.post("/v1/predict", content=piece_by_piece(), headers=headers)
+    assert [result["filename"] for result in answer.json()["results"]] == ["a.jpg", "b.jpg"]
+
+
+def test_manifest_and_card_come_from_the_handler_and_are_kept(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    for _ in range(3):
+        answer = gateway.http.get("/v1/model")
+        assert answer.json()["manifest"]["architecture"] == "resnet18"
+        assert answer.json()["card"].startswith("# Lesion")
+    assert torchserve.descriptions == 1
