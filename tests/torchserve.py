@@ -7,6 +7,7 @@ def test_something(torchserve: TorchServe) -> None:
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -134,10 +135,14 @@ class TorchServe:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A synthetic bundle of random weights."""
+    """A synthetic bundle of random weights that abstains when it is shown a blank image."""
     from lightning_module import synthetic_bundle
 
-    return synthetic_bundle.make(tmp_path_factory.mktemp("bundle") / "lesion")
+    folder = synthetic_bundle.make(tmp_path_factory.mktemp("bundle") / "lesion")
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["quality"] |= {"min_sharpness": 0.02, "min_exposure": 0.02}
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return folder
 
 
 @pytest.fixture(scope="session")

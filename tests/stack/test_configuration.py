@@ -1,4 +1,4 @@
-"""The shipped files say what they mean: every key is one that TorchServe knows, every metric one that the code emits."""
+"""The shipped files mean what they say: TorchServe knows every key, and the code emits every metric."""
 
 from __future__ import annotations
 
