@@ -2,7 +2,7 @@
 
     make monitor ARGS="--scrape 1s --for 5s"     a drill: alerts fire after 5 s instead of after their `for:`
 
-Only `for:` is shortened in a drill; the expressions are those of rules.yaml, read by a copy that ends with this command.
+Only `for:` is shortened in a drill, in a copy that goes with this command; the expressions are those of rules.yaml.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def hurried(rules: str, seconds: str) -> str:
     document = yaml.safe_load(rules)
     for group in document["groups"]:
         for rule in group["rules"]:
-            if "alert" in rule:
+            if "for" in rule:
                 rule["for"] = seconds
     return yaml.safe_dump(document, sort_keys=False, width=1000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from grafana_foundation_sdk.builders import barchart, common, heatmap, stat, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import (
@@ -30,8 +31,8 @@ NOTICE = "Research use only. Not a medical device."
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="$datasource")
 MODEL = 'last_over_time(lesion_model_info{namespace=~"$namespace", name=~"$model", version=~"$version"}[1h])'
 API = 'route=~"/v1/(predict|explain|compare)"'
-Panel = Builder[models.Panel]
-Steps = Sequence[tuple[float | None, str]]
+Panel: TypeAlias = Builder[models.Panel]
+Steps: TypeAlias = Sequence[tuple[float | None, str]]
 
 
 def chosen(vector: str) -> str:
