@@ -67,9 +67,11 @@ def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
                 expose_headers=["x-request-id", "retry-after"],
             )
         )
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=middleware,
         lifespan=lifespan,
         exception_handlers={HTTPException: on_http_exception},
     )
+    app.router.redirect_slashes = False  # a redirect would cost a client its upload
+    return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -60,8 +61,9 @@ class RequestLog:
             "ms": round(seconds * 1000, 2),
             **note,
         }
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # a reader that went away must not take requests with it
+            self._stream.write(json.dumps(line) + "\n")
+            self._stream.flush()
 
 
 def configure(level: str) -> None:

@@ -36,6 +36,11 @@ class Gateway:
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=30)
 
+    @property
+    def routes(self) -> set[str]:
+        app: Any = self.server.config.app
+        return {route.path for route in app.routes}
+
     def ready(self) -> bool:
         return self.http.get("/readyz").status_code == 200
 

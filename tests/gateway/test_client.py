@@ -1,0 +1,140 @@
+"""The Python client, sync and async, against a gateway in front of the fake TorchServe."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.client import ApiError, AsyncClient, Client, Patience, Prediction
+from gateway.keys import generate
+from tests.gateway.conftest import Gateway, until
+from tests.gateway.fake_torchserve import NOTICE, FakeTorchServe
+
+Start = Callable[..., Gateway]
+
+
+def test_one_image_as_bytes_or_path(gateway: Gateway, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"IMAGE 0.3 1,0")
+    with Client(gateway.url) as client:
+        for image in (path, path.read_bytes()):
+            prediction = client.predict(image)
+            assert (prediction.label, prediction.probability, prediction.notice) == ("malignant", 0.3, NOTICE)
+            assert prediction.model.version == "1.0"
+        heatmap = client.explain(path).heatmap
+        assert heatmap
+        assert heatmap.startswith("data:image/png")
+
+
+def test_many_images_and_their_refusals(gateway: Gateway) -> None:
+    with Client(gateway.url) as client:
+        good, bad = client.predict_many({"a.jpg": b"IMAGE 0.3", "b.pdf": b"%PDF"})
+        assert isinstance(good, Prediction)
+        assert good.filename == "a.jpg"
+        assert isinstance(bad, ApiError)
+        assert (bad.reason, bad.status, bad.filename) == ("not_an_image", 415, "b.pdf")
+
+
+def test_a_comparison_the_model_and_readiness(gateway: Gateway) -> None:
+    images = {"a": b"IMAGE 0.05 1,0", "b": b"IMAGE 0.05 1,0.1", "c": b"IMAGE 0.9 0,1", "d": b"%PDF"}
+    with Client(gateway.url) as client:
+        comparison = client.compare(images)
+        assert comparison.ugly_duckling == 2
+        assert comparison.lesions[0].filename == "c"
+        assert comparison.lesions[-1].error
+        assert client.model().manifest["architecture"] == "resnet18"
+        assert client.ready()
+
+
+def test_the_async_client_does_the_same(gateway: Gateway) -> None:
+    async def ask() -> None:
+        async with AsyncClient(gateway.url) as client:
+            assert (await client.predict(b"IMAGE 0.3")).probability == 0.3
+            assert (await client.explain(b"IMAGE 0.3 1,0")).heatmap
+            assert len(await client.predict_many({"a": b"IMAGE", "b": b"%PDF"})) == 2
+            assert (await client.compare({"a": b"IMAGE", "b": b"IMAGE"})).ugly_duckling is None
+            assert (await client.model()).card
+            assert await client.ready()
+            with pytest.raises(ApiError, match="not_an_image"):
+                await client.predict(b"%PDF")
+
+    asyncio.run(ask())
+
+
+def test_a_refused_image_is_an_error_with_reason_and_advice(gateway: Gateway) -> None:
+    with Client(gateway.url) as client, pytest.raises(ApiError) as refused:
+        client.predict(b"TRUNCATED")
+    error = refused.value
+    assert (error.status, error.reason) == (422, "truncated_image")
+    assert "Copy it again" in error.detail
+    assert error.request_id
+
+
+def test_a_busy_server_is_asked_again(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start()
+    torchserve.queue_full = True
+    before = torchserve.started
+
+    async def ask() -> float | None:
+        async with AsyncClient(gateway.url) as client:
+            asking = asyncio.create_task(client.predict(b"IMAGE 0.3"))
+            while torchserve.started == before:
+                await asyncio.sleep(0.01)
+            torchserve.queue_full = False
+            return (await asking).probability
+
+    assert asyncio.run(ask()) == 0.3
+
+
+def test_a_server_that_is_not_there_is_an_error_after_some_tries() -> None:
+    with Client("http://127.0.0.1:9", retries=1) as client:
+        with pytest.raises(httpx.TransportError):
+            client.predict(b"IMAGE")
+        assert not client.ready()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "waits"),
+    [
+        (httpx.Response(429, headers={"retry-after": "2"}), True),
+        (httpx.Response(503), True),
+        (httpx.Response(503, headers={"retry-after": "600"}), False),
+        (httpx.Response(500), False),
+        (httpx.Response(415), False),
+        (httpx.Response(200), False),
+        (httpx.ConnectError("refused"), True),
+        (httpx.RemoteProtocolError("lost"), True),
+        (httpx.ReadTimeout("slow"), False),
+    ],
+)
+def test_what_is_asked_again(outcome: httpx.Response | httpx.TransportError, waits: bool) -> None:
+    wait = Patience(retries=3, longest_s=30).after(1, outcome)
+    assert (wait is not None) is waits
+    if wait and isinstance(outcome, httpx.Response) and "retry-after" in outcome.headers:
+        assert wait >= 2
+    assert Patience(retries=3, longest_s=30).after(4, outcome) is None
+
+
+def test_the_key_is_sent(start: Start, tmp_path: Path) -> None:
+    key, line = generate("client")
+    path = tmp_path / "keys"
+    path.write_text(line)
+    gateway = start(api_keys_file=path, wait=False)
+    until(gateway.ready)
+    with Client(gateway.url, api_key=key) as client:
+        assert client.predict(b"IMAGE").label
+    with Client(gateway.url) as client, pytest.raises(ApiError, match="unauthorized"):
+        client.predict(b"IMAGE")
+
+
+def test_importing_the_client_needs_no_server() -> None:
+    servers = "{'starlette', 'uvicorn', 'prometheus_client'}"
+    check = f"import sys, gateway.client; print({servers} & {{name.split('.')[0] for name in sys.modules}})"
+    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "set()"

@@ -1,0 +1,143 @@
+"""The OpenAPI document tells the truth, and /docs shows it without help from anybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import schemathesis
+from schemathesis.checks import CHECKS
+
+from gateway.openapi import document
+from gateway.problems import KINDS
+from gateway.schemas import NOTICE
+from gateway.settings import Settings
+from tests.gateway.conftest import Gateway
+
+Start = Callable[..., Gateway]
+API = document(Settings())
+
+
+def schema(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}", "components": API["components"]}
+
+
+def operations() -> list[dict[str, Any]]:
+    return [operation for methods in API["paths"].values() for operation in methods.values()]
+
+
+def test_every_route_is_documented_and_every_documented_route_is_there(gateway: Gateway) -> None:
+    served = {route for route in gateway.routes if not route.startswith(("/static", "/docs", "/openapi"))}
+    assert set(API["paths"]) == served - {"/", "/sw.js", "/manifest.webmanifest"}
+
+
+def test_every_reason_is_documented_somewhere(gateway: Gateway) -> None:
+    locked = document(gateway.settings.model_copy(update={"api_keys_file": Path("keys")}))
+    text = str(locked["paths"])
+    missing = [reason for reason in KINDS if f"'{reason}'" not in text]
+    assert missing == ["not_found", "method_not_allowed"]
+    page = gateway.http.get("/docs").text
+    assert all(f'id="{reason}"' in page for reason in KINDS)
+
+
+@pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation["operationId"])
+def test_every_example_fits_its_schema(operation: dict[str, Any]) -> None:
+    for response in operation["responses"].values():
+        for content in response["content"].values():
+            for example in content.get("examples", {}).values():
+                jsonschema.validate(example["value"], {**content["schema"], "components": API["components"]})
+
+
+def test_the_examples_carry_the_notice_of_the_handler() -> None:
+    from handler.notice import NOTICE as SAID
+
+    assert NOTICE == SAID
+
+
+def test_answers_fit_their_schemas(gateway: Gateway) -> None:
+    files = [("file", (name, b"IMAGE 0.3 1,0")) for name in "abc"]
+    for path, name in (("/v1/predict", "Results"), ("/v1/explain", "Results"), ("/v1/compare", "Comparison")):
+        jsonschema.validate(gateway.http.post(path, files=[*files, ("file", ("d", b"%PDF"))]).json(), schema(name))
+    jsonschema.validate(gateway.predict(b"IMAGE abstain").json(), schema("Prediction"))
+    jsonschema.validate(gateway.http.post("/v1/explain", content=b"IMAGE").json(), schema("Explanation"))
+    jsonschema.validate(gateway.http.get("/v1/model").json(), schema("Model"))
+    jsonschema.validate(gateway.predict(b"%PDF").json(), schema("Problem"))
+    jsonschema.validate(gateway.http.get("/readyz").json(), schema("Readiness"))
+
+
+def test_the_page_asks_nobody_else_and_runs_no_script(gateway: Gateway) -> None:
+    answer = gateway.http.get("/docs")
+    policy = answer.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert "<script" not in answer.text
+    assert "style=" not in answer.text
+    linked = re.findall(r'(?:href|src)="([^"]+)"', answer.text)
+    assert all(link.startswith(("/", "#")) for link in linked)
+    for link in {link for link in linked if link.startswith("/")}:
+        assert gateway.http.get(link).status_code == 200, link
+
+
+def test_the_page_shows_a_hostile_host_as_text(gateway: Gateway) -> None:
+    answer = gateway.http.get("/docs", headers={"host": 'a"><script>alert(1)</script>'})
+    assert "<script" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1", "/v1/predict/", "/docs/", "/%2e%2e/etc/passwd", "/v1/\N{SNOWMAN}"])
+def test_an_unknown_address_is_a_problem(gateway: Gateway, path: str) -> None:
+    answer = gateway.http.get(path, follow_redirects=False)
+    assert (answer.status_code, answer.json()["reason"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/predict"), ("DELETE", "/v1/model"), ("GET", "/drain"), ("PUT", "/")]
+)
+def test_a_wrong_method_is_a_problem_that_names_the_right_one(gateway: Gateway, method: str, path: str) -> None:
+    answer = gateway.http.request(method, path)
+    assert (answer.status_code, answer.json()["reason"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_schemathesis_finds_nothing(start: Start, tmp_path: Path, locked: bool) -> None:
+    """Random valid and invalid requests to every operation; a random body is no image, hence 4xx, never 5xx."""
+    import hypothesis
+
+    from gateway.keys import generate
+
+    key, line = generate("tests")
+    keys = tmp_path / "keys"
+    keys.write_text(f"{line}:0")
+    gateway = start(wait=False, **({"api_keys_file": keys} if locked else {}))
+    api = schemathesis.openapi.from_url(f"{gateway.url}/openapi.json").exclude(path="/drain")
+    checks = [
+        check for check in CHECKS.get_all() if check.__name__ not in ("positive_data_acceptance", "max_response_time")
+    ]
+    if locked:
+
+        @api.auth()
+        class Token:
+            def get(self, case: schemathesis.Case, context: object) -> str:  # noqa: ARG002
+                return key
+
+            def set(self, case: schemathesis.Case, data: str, context: object) -> None:  # noqa: ARG002
+                case.headers["Authorization"] = f"Bearer {data}"
+
+    count = 0
+    for found in api.get_all_operations():
+        operation = found.ok()
+
+        @hypothesis.settings(
+            max_examples=20, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+        )
+        @hypothesis.given(case=operation.as_strategy())
+        def send(case: schemathesis.Case) -> None:
+            case.call_and_validate(checks=checks)
+
+        send()
+        count += 1
+    assert count == len(API["paths"]) - 1

@@ -1,0 +1,229 @@
+"""Liveness, readiness, drain: the truth, and nothing but."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.backend import Backend
+from gateway.health import Health, Readiness
+from gateway.metrics import Metrics
+from gateway.settings import Settings
+from gateway.traffic import Traffic
+from tests.gateway.conftest import Gateway, until
+from tests.gateway.fake_torchserve import FakeTorchServe
+
+Start = Callable[..., Gateway]
+CONDITIONS = ("not_draining", "management_answers", "workers_ready", "golden_prediction")
+
+
+@pytest.mark.parametrize("bits", range(16))
+def test_ready_only_if_every_condition_holds(bits: int) -> None:
+    truth = {condition: bool(bits >> i & 1) for i, condition in enumerate(CONDITIONS)}
+    assert Readiness(**truth).ready is (bits == 15)
+
+
+@pytest.mark.parametrize("answering", [True, False])
+@pytest.mark.parametrize("workers", [["READY"], ["UNLOADING"], []])
+@pytest.mark.parametrize("predicting", [True, False])
+@pytest.mark.parametrize("draining", [True, False])
+def test_the_conditions_are_seen_as_they_are(
+    torchserve: FakeTorchServe, answering: bool, workers: list[str], predicting: bool, draining: bool
+) -> None:
+    import asyncio
+
+    torchserve.workers = workers
+    torchserve.queue_full = not predicting
+    if not answering:
+        torchserve.stop()
+    settings = Settings(inference_url=torchserve.inference_url, management_url=torchserve.management_url)
+    traffic, metrics = Traffic(), Metrics()
+
+    async def look() -> Readiness:
+        backend = Backend(settings, metrics)
+        health = Health(settings, backend, traffic, metrics)
+        backend.workforce = health
+        await health.check()
+        if draining:
+            traffic.drain()
+        backend.close()
+        await asyncio.sleep(0)
+        return health.readiness
+
+    seen = asyncio.run(look())
+    has_workers = answering and workers == ["READY"]
+    assert seen == Readiness(not draining, answering, has_workers, has_workers and predicting)
+
+
+def test_a_worker_that_is_ready_and_cannot_predict_is_not_readiness(start: Start, torchserve: FakeTorchServe) -> None:
+    torchserve.fail = (503, {"code": 503, "type": "InternalServerException", "message": "Prediction failed"})
+    gateway = start(wait=False)
+    until(lambda: torchserve.started >= 2)
+    answer = gateway.http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {**dict.fromkeys(CONDITIONS, True), "golden_prediction": False}
+    torchserve.fail = None
+    until(gateway.ready)
+
+
+def test_the_golden_prediction_is_owed_again_after_all_workers_were_gone(
+    gateway: Gateway, torchserve: FakeTorchServe
+) -> None:
+    torchserve.workers = []
+    until(lambda: not gateway.ready())
+    before = torchserve.started
+    torchserve.workers = ["READY"]
+    until(gateway.ready)
+    assert torchserve.started == before + 1
+
+
+def test_as_many_workers_as_asked_for(start: Start, torchserve: FakeTorchServe) -> None:
+    torchserve.workers = ["READY", "UNLOADING"]
+    gateway = start(min_ready_workers=2, wait=False)
+    until(lambda: gateway.http.get("/readyz").json()["checks"]["golden_prediction"])
+    assert not gateway.ready()
+    torchserve.workers = ["READY", "READY"]
+    until(gateway.ready)
+
+
+def test_liveness_does_not_depend_on_the_model_server(start: Start, torchserve: FakeTorchServe) -> None:
+    torchserve.stop()
+    gateway = start(wait=False)
+    assert gateway.http.get("/livez").status_code == 200
+    answer = gateway.http.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+
+
+def test_an_own_golden_image_can_be_named(start: Start, torchserve: FakeTorchServe, tmp_path: Path) -> None:
+    path = tmp_path / "golden"
+    path.write_bytes(b"%PDF")
+    gateway = start(golden_image=path, wait=False)
+    until(lambda: torchserve.started >= 2)
+    assert not gateway.ready()
+
+
+def test_drain_waits_for_what_is_at_work_and_new_requests_are_still_served(
+    gateway: Gateway, torchserve: FakeTorchServe
+) -> None:
+    torchserve.hold = threading.Event()
+    answers: list[httpx.Response] = []
+    waiting = threading.Thread(target=lambda: answers.append(httpx.post(f"{gateway.url}/v1/predict", content=b"IMAGE")))
+    waiting.start()
+    until(lambda: gateway.metric("gateway_in_flight") == 1)
+    drained: list[httpx.Response] = []
+    draining = threading.Thread(target=lambda: drained.append(httpx.post(f"{gateway.url}/drain", timeout=20)))
+    draining.start()
+    until(lambda: not gateway.ready())
+    assert gateway.metric("gateway_draining") == 1
+    assert not drained
+    torchserve.hold.set()
+    draining.join()
+    waiting.join()
+    assert drained[0].json() == {"drained": True, "in_flight": 0}
+    late = gateway.predict()
+    assert [answers[0].status_code, late.status_code] == [200, 200]
+    assert late.headers["connection"] == "close"
+
+
+def test_drain_gives_up_at_its_deadline(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start(drain_deadline_s=1)
+    torchserve.hold = threading.Event()
+    waiting = threading.Thread(target=lambda: httpx.post(f"{gateway.url}/v1/predict", content=b"IMAGE"))
+    waiting.start()
+    until(lambda: gateway.metric("gateway_in_flight") == 1)
+    assert gateway.http.post("/drain").json() == {"drained": False, "in_flight": 1}
+    torchserve.hold.set()
+    waiting.join()
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Origin", "Sec-Fetch-Site"])
+def test_drain_is_refused_from_elsewhere(gateway: Gateway, header: str) -> None:
+    answer = gateway.http.post("/drain", headers={header: "somewhere"})
+    assert (answer.status_code, answer.json()["reason"]) == (403, "forbidden")
+    assert gateway.ready()
+
+
+def test_drain_is_refused_at_an_address_that_is_not_loopback(start: Start) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        own = probe.getsockname()[0]
+    gateway = start(gateway_host="0.0.0.0")
+    assert httpx.post(f"http://{own}:{gateway.port}/drain").status_code == 403
+
+
+@pytest.fixture
+def process(torchserve: FakeTorchServe):  # type: ignore[no-untyped-def]
+    """A gateway as a process of its own, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "DERMSERVE_PORT": "1",
+        "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
+        "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
+        "DERMSERVE_POLL_INTERVAL_S": "0.05",
+        "DERMSERVE_DRAIN_DEADLINE_S": "3",
+        "DERMSERVE_DRAIN_DELAY_S": "0.5",
+    }
+    running = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    until(ready, 20)
+    yield running, url
+    running.kill()
+    running.wait()
+
+
+def test_sigterm_makes_unready_ends_what_is_at_work_and_exits(process, torchserve: FakeTorchServe) -> None:  # type: ignore[no-untyped-def]
+    running, url = process
+    torchserve.hold = threading.Event()
+    before = torchserve.started
+    answers: list[httpx.Response] = []
+    waiting = threading.Thread(target=lambda: answers.append(httpx.post(f"{url}/v1/predict", content=b"IMAGE")))
+    waiting.start()
+    until(lambda: torchserve.started == before + 1)
+    running.send_signal(signal.SIGTERM)
+    until(lambda: httpx.get(f"{url}/readyz").status_code == 503)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.wait(0.8)
+    torchserve.hold.set()
+    waiting.join()
+    assert answers[0].status_code == 200
+    assert running.wait(10) == 0
+
+
+def test_what_does_not_end_is_ended_at_the_deadline(process, torchserve: FakeTorchServe) -> None:  # type: ignore[no-untyped-def]
+    running, url = process
+    torchserve.hold = threading.Event()
+    before = torchserve.started
+    answers: list[httpx.Response] = []
+    waiting = threading.Thread(target=lambda: answers.append(httpx.post(f"{url}/v1/predict", content=b"IMAGE")))
+    waiting.start()
+    until(lambda: torchserve.started == before + 1)
+    began = time.monotonic()
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(10) == 0
+    assert time.monotonic() - began > 3
+    waiting.join()
+    assert (answers[0].status_code, answers[0].json()["reason"]) == (503, "shutting_down")

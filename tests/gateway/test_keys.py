@@ -1,0 +1,123 @@
+"""API keys and their rate limit."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.keys import Keys, generate, read
+from gateway.problems import Problem
+from tests.gateway.conftest import Gateway, until
+
+Start = Callable[..., Gateway]
+DIGEST = hashlib.sha256(b"secret").hexdigest()
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(f"# callers\nclinic:{DIGEST}\n")
+    return path
+
+
+def test_without_keys_everyone_may_ask(gateway: Gateway) -> None:
+    assert gateway.predict().status_code == 200
+
+
+def test_with_keys_only_a_known_key_may_ask(start: Start, keys_file: Path) -> None:
+    gateway = start(api_keys_file=keys_file, wait=False)
+    until(gateway.ready)
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic secret"}, {"x-api-key": "wrong"}):
+        answer = gateway.predict(headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    for headers in ({"authorization": "Bearer secret"}, {"authorization": "bearer secret"}, {"x-api-key": "secret"}):
+        assert gateway.predict(headers=headers).status_code == 200
+
+
+def test_keys_guard_the_api_and_nothing_else(start: Start, keys_file: Path) -> None:
+    gateway = start(api_keys_file=keys_file, wait=False)
+    until(gateway.ready)
+    for path in ("/v1/predict", "/v1/explain", "/v1/compare"):
+        assert gateway.http.post(path, content=b"IMAGE").status_code == 401
+    assert gateway.http.get("/v1/model").status_code == 401
+    for path in ("/", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json"):
+        assert gateway.http.get(path).status_code == 200
+
+
+def test_the_file_is_read_again_when_it_changes(keys_file: Path) -> None:
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    assert keys.admit("Bearer secret", None) == "clinic"
+    key, line = generate("ward")
+    replacement = keys_file.with_suffix(".new")
+    replacement.write_text(line)
+    replacement.replace(keys_file)
+    now = 2.0
+    assert keys.admit(f"Bearer {key}", None) == "ward"
+    with pytest.raises(Problem) as refused:
+        keys.admit("Bearer secret", None)
+    assert refused.value.reason == "unauthorized"
+
+
+def test_a_broken_file_leaves_the_keys_as_they_were(keys_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    keys_file.write_text("clinic secret in the clear")
+    now = 2.0
+    assert keys.admit("Bearer secret", None) == "clinic"
+    assert "line 1" in caplog.text
+    assert "in the clear" not in caplog.text
+    keys_file.unlink()
+    now = 4.0
+    assert keys.admit("Bearer secret", None) == "clinic"
+
+
+@pytest.mark.parametrize(
+    "line", ["clinic", "clinic:abc", f":{DIGEST}", f"a:{DIGEST}:-1", f"a:{DIGEST}:x", f"a:{DIGEST}\na:{DIGEST}"]
+)
+def test_a_wrong_line_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"\n{line}\n")
+    with pytest.raises(ValueError, match=r"line [23]"):
+        read(path, 60)
+
+
+def test_a_key_may_send_so_many_images_a_minute_and_no_other_key_pays_for_it(keys_file: Path) -> None:
+    other = hashlib.sha256(b"other").hexdigest()
+    keys_file.write_text(f"clinic:{DIGEST}:2\nward:{other}\n")
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    for _ in range(2):
+        keys.admit(None, "secret")
+    with pytest.raises(Problem) as refused:
+        keys.admit(None, "secret")
+    assert (refused.value.reason, refused.value.headers["retry-after"]) == ("rate_limited", "30")
+    keys.admit(None, "other")
+    now = 30.0
+    keys.admit(None, "secret")
+
+
+def test_every_image_of_a_request_counts(start: Start, keys_file: Path) -> None:
+    gateway = start(api_keys_file=keys_file, rate_limit_per_minute=5, wait=False)
+    until(gateway.ready)
+    gateway.http.headers["authorization"] = "Bearer secret"
+    files = [("file", (str(i), b"IMAGE")) for i in range(5)]
+    assert gateway.http.post("/v1/predict", files=files).status_code == 200
+    answer = gateway.predict()
+    assert (answer.status_code, answer.json()["reason"]) == (429, "rate_limited")
+    assert 0 < int(answer.headers["retry-after"]) <= 12
+
+
+def test_a_key_can_be_made_on_the_command_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "key", "clinic"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    path = tmp_path / "keys"
+    path.write_text(said[-1])
+    key = next(word for word in said if word.startswith("ds_"))
+    assert Keys(path, 60).admit(f"Bearer {key}", None) == "clinic"

@@ -1,0 +1,141 @@
+"""What an operator sees: request ids, log lines, metrics, and headers on every answer."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.metrics import SCORES, cumulative
+from tests.gateway.conftest import Gateway, until
+from tests.gateway.fake_torchserve import SHA256, FakeTorchServe
+
+Start = Callable[..., Gateway]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Standard output of the gateways that are started after it."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stdout", stream)
+    return stream
+
+
+def lines(log: io.StringIO) -> list[dict[str, Any]]:
+    """Its lines but for those of the waiting for the start."""
+    return [line for line in map(json.loads, log.getvalue().splitlines()) if line["route"] != "/v1/model"]
+
+
+def test_a_request_id_goes_in_out_and_on(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    answer = gateway.predict(headers={"x-request-id": "visit-17:3"})
+    assert answer.headers["x-request-id"] == "visit-17:3"
+    assert torchserve.request_ids[-1] == "visit-17:3"
+
+
+@pytest.mark.parametrize("unfit", ["", "two words", "a" * 65, '"; drop', "é".encode()])
+def test_an_unfit_request_id_is_replaced(gateway: Gateway, unfit: str | bytes) -> None:
+    first, second = (gateway.predict(headers={"x-request-id": unfit}).headers["x-request-id"] for _ in range(2))
+    assert len(first) == 16
+    assert first != second
+
+
+def test_every_request_is_one_line_without_the_file_name(log: io.StringIO, gateway: Gateway) -> None:
+    files = {"file": ("Jane Doe 1970.jpg", b"IMAGE 0.3")}
+    answer = gateway.http.post("/v1/predict?patient=jane", files=files, headers={"x-request-id": "one"})
+    assert answer.status_code == 200
+    gateway.stop()
+    (line,) = lines(log)
+    assert {key: line[key] for key in ("request_id", "method", "route", "status", "images", "level")} == {
+        "request_id": "one",
+        "method": "POST",
+        "route": "/v1/predict",
+        "status": 200,
+        "images": 1,
+        "level": "info",
+    }
+    assert line["ms"] > 0
+    assert line["bytes"] > 9
+    assert "jane" not in log.getvalue().lower()
+
+
+def test_a_problem_is_logged_with_its_reason_and_probes_stay_quiet(log: io.StringIO, gateway: Gateway) -> None:
+    gateway.http.get("/livez")
+    gateway.http.get("/metrics")
+    gateway.predict(b"%PDF")
+    gateway.stop()
+    (line,) = lines(log)
+    assert (line["status"], line["reason"]) == (415, "not_an_image")
+
+
+def test_a_log_that_cannot_be_written_costs_no_request(log: io.StringIO, gateway: Gateway) -> None:
+    log.close()
+    assert gateway.predict().status_code == 200
+    assert gateway.predict(b"%PDF").status_code == 415
+
+
+def test_metrics_count_requests_and_show_workers_queue_and_model(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    gateway.predict()
+    gateway.predict(b"%PDF")
+    torchserve.pending, torchserve.remaining = 7, 57
+    until(lambda: gateway.metric("lesion_queue_pending") == 7)
+    assert gateway.metric("lesion_queue_remaining") == 57
+    assert gateway.metric('gateway_requests_total{code="200",route="/v1/predict"}') == 1
+    assert gateway.metric('gateway_requests_total{code="415",route="/v1/predict"}') == 1
+    assert gateway.metric('gateway_request_seconds_count{route="/v1/predict"}') == 2
+    assert gateway.metric("lesion_workers_ready") == 2
+    assert gateway.metric("gateway_ready") == 1
+    model = f'lesion_model_info{{architecture="resnet18",name="lesion",sha256="{SHA256}",version="1.0"}}'
+    assert gateway.metric(model) == 1
+
+
+def test_workers_that_are_gone_are_counted_as_none(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    torchserve.stop()
+    until(lambda: gateway.metric("lesion_workers_ready") == 0)
+    assert gateway.metric("gateway_ready") == 0
+
+
+def test_metrics_have_few_labels_whatever_is_asked(gateway: Gateway) -> None:
+    for i in range(20):
+        gateway.http.get(f"/somewhere/{i}")
+    families = text_string_to_metric_families(gateway.http.get("/metrics").text)
+    routes = {sample.labels["route"] for family in families for sample in family.samples if "route" in sample.labels}
+    assert "unknown" in routes
+    assert not any("somewhere" in route for route in routes)
+
+
+def test_the_reference_scores_are_cumulative_shares_at_the_buckets_of_lesion_score(gateway: Gateway) -> None:
+    shares = [gateway.metric(f'lesion_reference_score_bucket{{le="{le}"}}') for le in SCORES]
+    assert shares == sorted(shares)
+    assert shares[SCORES.index(0.1)] == pytest.approx(0.8)
+    assert shares[SCORES.index(0.5)] == pytest.approx(0.95)
+    assert shares[-1] == 1
+
+
+@pytest.mark.parametrize(("edges", "counts"), [([0, 1], []), ([0, 1], [0]), ([], [])])
+def test_a_histogram_that_is_none_is_refused(edges: list[float], counts: list[float]) -> None:
+    with pytest.raises(ValueError, match="histogram"):
+        cumulative(edges, counts, SCORES)
+
+
+def test_cors_is_off_unless_an_origin_is_named(gateway: Gateway, start: Start) -> None:
+    asked = {"origin": "https://clinic.example", "access-control-request-method": "POST"}
+    assert "access-control-allow-origin" not in gateway.predict(headers=asked).headers
+    open_to_one = start(cors_origins="https://clinic.example, https://ward.example")
+    assert open_to_one.predict(headers=asked).headers["access-control-allow-origin"] == "https://clinic.example"
+    preflight = open_to_one.http.options("/v1/predict", headers=asked)
+    assert preflight.status_code == 200
+    stranger = open_to_one.predict(headers={"origin": "https://elsewhere.example"})
+    assert "access-control-allow-origin" not in stranger.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/v1/model", "/livez", "/nowhere"])
+def test_every_answer_forbids_sniffing_and_names_its_request(gateway: Gateway, path: str) -> None:
+    headers = gateway.http.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-request-id"]
+    assert "server" not in headers

@@ -1,0 +1,55 @@
+"""Settings: one typed home, told by --help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import Settings, describe
+
+
+def test_help_prints_every_setting_with_its_default() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "gateway", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for name, field in Settings.model_fields.items():
+        line = next(line for line in said.splitlines() if f"DERMSERVE_{name.upper()} " in line)
+        assert field.description
+        assert field.description in line
+        assert str(field.default) in line or field.default in (None, ())
+
+
+def test_the_environment_is_read_and_port_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.setenv("DERMSERVE_PORT", "9000")
+    monkeypatch.setenv("DERMSERVE_CORS_ORIGINS", "https://a.example, https://b.example")
+    monkeypatch.setenv("DERMSERVE_INFERENCE_URL", "http://127.0.0.1:7000/")
+    settings = Settings()
+    assert settings.port == 9000
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert settings.inference_url == "http://127.0.0.1:7000"
+    monkeypatch.setenv("PORT", "9001")
+    assert Settings().port == 9001
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"port": 70_000}, {"max_files": 0}, {"inference_url": "localhost:8080"}, {"log_level": "loud"}]
+)
+def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_wrong_setting_ends_the_start_with_one_clear_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DERMSERVE_API_KEYS_FILE", "/nowhere/keys")
+    ended = subprocess.run([sys.executable, "-m", "gateway"], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "/nowhere/keys" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_description_fits_a_terminal() -> None:
+    assert max(map(len, describe().splitlines())) < 160
