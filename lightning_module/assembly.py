@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from handler import familiarity
-from handler.bundle import DataFingerprint, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
+from handler import backends, familiarity, quality
+from handler.bundle import Bundle, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
 from handler.decode import Limits, decode
 from handler.geometry import Geometry
 from handler.predictor import Prediction, Predictor
@@ -31,7 +31,7 @@ MOST_AUROC_LOST = 0.003
 ABSTAINED = {"sharpness": 0.005, "exposure": 0.005, "familiarity": 0.015}
 """Shares of held-out lesions that each limit may turn away."""
 BINS = 20
-FLOAT, INT8 = "openvino/float.xml", "openvino/model.xml"
+FLOAT, INT8, FAMILIARITY = "openvino/float.xml", "openvino/model.xml", "familiarity.safetensors"
 UNSET = [Threshold(sensitivity=OPERATING_POINT, value=0.5, sensitivity_ci=(0, 1), specificity=0, specificity_ci=(0, 1))]
 
 
@@ -68,11 +68,12 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a precision of the draft says about the held-out images."""
+class Outputs:
+    """Logits [N, C], pooled features [N, F] and appearance of some images."""
 
     logits: NDArray[np.float32]
-    predictions: list[Prediction]
+    pooled: NDArray[np.float32]
+    descriptors: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -122,20 +123,35 @@ def assemble(
         "familiarity": None,
     }
     packing.write_manifest(folder, draft)
-    draft |= _fit_familiarity(folder, fitting)
-    packing.write_manifest(folder, draft)
-    draft |= {"golden": packing.write_golden(folder, golden, Predictor.load(folder, "fp32").logits(golden))}
-    packing.write_manifest(folder, draft)
-    answers = {precision: _ask(folder, held_out.items, precision) for precision in ("fp32", "int8")}
-    quantisation = compare(trained, answers["fp32"].logits, answers["int8"].logits, held_out)
+    outputs = {name: run(folder, trained, held_out.items, name) for name in ("fp32", "int8")}
+    quantisation = compare(trained, outputs["fp32"].logits, outputs["int8"].logits, held_out)
+    draft["preferred"] = served = "int8" if quantisation.accepted else "bf16"
     if not quantisation.accepted:
-        for path in (folder / INT8, (folder / INT8).with_suffix(".bin")):
-            path.unlink()
+        outputs["bf16"] = run(folder, trained, held_out.items, "bf16")
         draft["backends"] = {"bf16": FLOAT, "fp32": FLOAT}
-    served: Precision = "int8" if quantisation.accepted else "bf16"
-    draft |= {"preferred": served}
-    answer = answers["int8"] if quantisation.accepted else _ask(folder, held_out.items, "bf16")
-    return packing.write_manifest(folder, draft | choose(trained, answer, held_out, replicates)), quantisation
+        for suffix in (".xml", ".bin"):
+            (folder / INT8).with_suffix(suffix).unlink()
+    learned, unseen = run(folder, trained, fitting, served), outputs[served]
+    reference = familiarity.fit(learned.pooled, learned.descriptors, unseen.pooled, unseen.descriptors)
+    reference.save(folder / FAMILIARITY)
+    draft["familiarity"] = FAMILIARITY
+    draft["golden"] = packing.write_golden(folder, golden, run(folder, trained, golden, "fp32").logits)
+    packing.write_manifest(folder, draft)
+    draft |= choose(trained, unseen.logits, _ask(folder, held_out.items), held_out, replicates)
+    return packing.write_manifest(folder, draft), quantisation
+
+
+def run(folder: Path, trained: Trained, items: Sequence[bytes], precision: Precision) -> Outputs:
+    """The raw outputs of one precision of a bundle, without its limits."""
+    backend = backends.load(Bundle.load(folder), precision)
+    logits, pooled, descriptors = [], [], []
+    for chunk in _chunks(items):
+        pixels = np.stack(trained.pixels(chunk))
+        output = backend.infer(pixels)
+        logits.append(output.logits)
+        pooled.append(output.features.mean((1, 2)))
+        descriptors.append(np.stack([familiarity.describe(quality.look(image)) for image in pixels]))
+    return Outputs(np.concatenate(logits), np.concatenate(pooled), np.concatenate(descriptors))
 
 
 def compare(trained: Trained, full: NDArray[np.float32], int8: NDArray[np.float32], held_out: HeldOut) -> Quantisation:
@@ -149,15 +165,21 @@ def compare(trained: Trained, full: NDArray[np.float32], int8: NDArray[np.float3
     return Quantisation(auroc_lost=lost, largest_change=largest, accepted=lost <= MOST_AUROC_LOST)
 
 
-def choose(trained: Trained, answers: Answers, held_out: HeldOut, replicates: int) -> dict[str, Any]:
+def choose(
+    trained: Trained,
+    logits: NDArray[np.float32],
+    predictions: Sequence[Prediction],
+    held_out: HeldOut,
+    replicates: int,
+) -> dict[str, Any]:
     """Temperature, thresholds, limits and reference scores, as manifest fields."""
-    temperature = calibration.temperature(answers.logits, held_out.truth, trained.malignant_indices)
-    scores = Scores(held_out.truth, _probability(trained, answers.logits, temperature), held_out.group)
+    temperature = calibration.temperature(logits, held_out.truth, trained.malignant_indices)
+    scores = Scores(held_out.truth, _probability(trained, logits, temperature), held_out.group)
     counts, edges = np.histogram(scores.probability, bins=BINS, range=(0.0, 1.0))
     return {
         "temperature": temperature,
         "thresholds": [_threshold(scores, sensitivity, replicates) for sensitivity in SENSITIVITIES],
-        "quality": limits(answers.predictions),
+        "quality": limits(predictions),
         "reference_scores": Histogram(edges=[round(float(edge), 6) for edge in edges], counts=counts.tolist()),
     }
 
@@ -197,11 +219,10 @@ def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> N
     packing.write_weights(network, folder)
 
 
-def _fit_familiarity(folder: Path, items: Sequence[bytes]) -> dict[str, Any]:
-    raise NotImplementedError
+def _ask(folder: Path, items: Sequence[bytes]) -> list[Prediction]:
+    served = Bundle.load(folder).manifest.preferred
+    return answers(Predictor.load(folder, backend=served), _chunks(items))
 
 
-def _ask(folder: Path, items: Sequence[bytes], precision: Precision) -> Answers:
-    predictor = Predictor.load(folder, backend=precision)
-    chunks = [list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]
-    return Answers(np.concatenate([predictor.logits(chunk) for chunk in chunks]), answers(predictor, chunks))
+def _chunks(items: Sequence[bytes]) -> list[list[bytes]]:
+    return [list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]

@@ -29,7 +29,6 @@ def write_weights(network: nn.Module, folder: Path) -> None:
         exact = tensor.ndim > 1 and tensor.is_floating_point() and tensor.equal(tensor.half().to(tensor.dtype))
         tensors[name] = (tensor.half() if exact else tensor).contiguous()
     save_file(tensors, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)  # safetensors makes it private, and a worker may be another user
 
 
 def write_golden(folder: Path, items: Sequence[bytes], logits: NDArray[np.float32]) -> list[Golden]:
@@ -45,6 +44,8 @@ def write_golden(folder: Path, items: Sequence[bytes], logits: NDArray[np.float3
 
 def write_manifest(folder: Path, known: Mapping[str, Any]) -> Manifest:
     """bundle.json, with the sha256 of every other file in the folder; validated before it is written."""
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors makes them private, and a worker may be another user
     files = {
         path.relative_to(folder).as_posix(): digest(path)
         for path in sorted(folder.rglob("*"))

@@ -73,7 +73,7 @@ def score_histogram(evaluation: Evaluation, report: Report) -> Figure:
     """Calibrated probabilities of benign and malignant images, each as a share of its kind."""
     scores = evaluation.scores()
     bins = np.linspace(0, 1, 31)
-    with figure("Scores", width=4.6) as (sheet, axes):
+    with figure("Scores") as (sheet, axes):
         for truth, colour, name in ((False, BENIGN, "benign"), (True, MALIGNANT, "malignant")):
             chosen = scores.probability[scores.truth == truth]
             weights = np.full(len(chosen), 1 / max(len(chosen), 1))
@@ -88,7 +88,7 @@ def score_histogram(evaluation: Evaluation, report: Report) -> Figure:
 def confusion(evaluation: Evaluation, report: Report) -> Figure:
     """Counts at the served threshold."""
     scores = evaluation.scores()
-    with figure(f"At threshold {report.threshold:g}", width=4.2) as (sheet, axes):
+    with figure(f"At threshold {report.threshold:g}") as (sheet, axes):
         axes.grid(visible=False)
         ConfusionMatrixDisplay.from_predictions(
             scores.truth,
@@ -107,12 +107,12 @@ def confusion(evaluation: Evaluation, report: Report) -> Figure:
         for row, truth in enumerate((False, True)):
             for column, said in enumerate((False, True)):
                 count = int(((scores.truth == truth) & ((scores.probability >= report.threshold) == said)).sum())
-                axes.text(column, row + 0.2, f"{count} images", ha="center", color=INK, fontsize=8)
+                axes.text(column, row + 0.2, f"{count}", ha="center", color=INK, fontsize=8)
         axes.tick_params(axis="y", rotation=90)
     return sheet
 
 
-def decision_curve(evaluation: Evaluation, report: Report) -> Figure:
+def decision_curve(evaluation: Evaluation, _: Report) -> Figure:
     """Net benefit over the threshold probability at which one would act."""
     scores = evaluation.scores()
     everyone = Scores(scores.truth, np.ones_like(scores.probability), scores.group)
@@ -143,7 +143,7 @@ def coverage_risk(evaluation: Evaluation, report: Report) -> Figure:
     return sheet
 
 
-def subgroup_forest(evaluation: Evaluation, report: Report) -> Figure:
+def subgroup_forest(_: Evaluation, report: Report) -> Figure:
     """AUROC of each subgroup with its interval, under the line of all images."""
     shown = [group for group in report.subgroups if group.auroc.value is not None]
     with figure("ROC AUC by subgroup", width=6.4, height=1.2 + 0.24 * len(shown)) as (sheet, axes):

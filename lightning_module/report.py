@@ -15,6 +15,8 @@ from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import ECE_BINS, Interval, Scores, bootstrap, decisions, everything, ranking
 from lightning_module.robustness import Robustness
 
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+
 
 class PrecisionReport(BaseModel, frozen=True):
     """One precision, compared with fp32 on the same images."""
@@ -96,7 +98,7 @@ def compose(
         threshold=threshold,
         metrics=bootstrap(scores, lambda sample: everything(sample, threshold), replicates),
         operating_points=[_operating_point(scores, point, threshold, replicates) for point in manifest.thresholds],
-        precisions=[_precision(evaluation, name, replicates) for name in evaluation.logits],
+        precisions=[_precision(evaluation, name, replicates) for name in PRECISIONS if name in evaluation.logits],
         melanoma=_melanoma(evaluation, replicates),
         subgroups=subgroups.by_column(evaluation.frame, scores, threshold, replicates),
         diagnoses=subgroups.by_diagnosis(evaluation.frame, scores, threshold, replicates),

@@ -40,7 +40,7 @@ RULES: dict[str, Any] = {
 
 
 @contextmanager
-def figure(title: str, width: float = 4.6, height: float = 3.9) -> Iterator[tuple[Figure, Axes]]:
+def figure(title: str, width: float = 4.2, height: float = 3.5) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one pair of axes, drawn without a display."""
     with mpl.rc_context(RULES):
         sheet = Figure(figsize=(width, height), layout="constrained")

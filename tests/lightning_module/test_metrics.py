@@ -30,7 +30,7 @@ def test_agrees_with_scikit_learn(scores: Scores) -> None:
     assert found["brier"] == pytest.approx(np.mean((scores.probability - scores.truth) ** 2))
 
 
-def test_calibration_error_is_the_mean_gap_weighted_by_bin(scores: Scores) -> None:
+def test_calibration_error_is_the_mean_gap_weighted_by_bin() -> None:
     probability = np.repeat([0.1, 0.5, 0.9], [50, 30, 20])
     truth = np.concatenate([np.arange(50) < 10, np.arange(30) < 15, np.arange(20) < 12])
     found = everything(Scores(truth, probability, np.arange(100).astype(str)), 0.5)
