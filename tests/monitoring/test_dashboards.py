@@ -1,0 +1,83 @@
+"""The dashboards are complete: units, thresholds, runbooks that exist, variables that filter, no overlaps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from k8s.monitoring.dashboards import DASHBOARDS
+from tests.monitoring.panels import committed, filled, panels, queries
+
+RUNBOOKS = Path(__file__).resolve().parents[2] / "k8s" / "monitoring" / "runbooks.md"
+ANCHORS = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", RUNBOOKS.read_text(), re.MULTILINE)}
+
+each = pytest.mark.parametrize("name", DASHBOARDS)
+
+
+@each
+def test_a_panel_has_title_description_query_and_unit(name: str) -> None:
+    seen = list(panels(name))
+    assert len(seen) >= 10
+    assert len({panel["id"] for panel in seen}) == len(seen)
+    for panel in seen:
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        assert panel["targets"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "$datasource"}
+        if panel["type"] == "heatmap":
+            assert panel["options"]["yAxis"]["unit"]
+        elif panel["type"] != "table":
+            assert panel["fieldConfig"]["defaults"]["unit"]
+        if panel["type"] == "stat":
+            assert len(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) >= 2
+
+
+@each
+def test_runbook_links_lead_somewhere(name: str) -> None:
+    links = [link["url"] for panel in panels(name) for link in panel.get("links") or []]
+    assert links
+    for link in links:
+        variable, anchor = link.split("#")
+        assert variable == "${runbooks}"
+        assert anchor in ANCHORS
+
+
+@each
+def test_model_and_version_can_be_chosen_and_matter(name: str) -> None:
+    variables = {variable["name"] for variable in committed(name)["templating"]["list"]}
+    assert variables == {"datasource", "namespace", "model", "version", "runbooks"}
+    text = [query for _, query in queries(name)]
+    assert any('name=~"$model"' in query and 'version=~"$version"' in query for query in text)
+    for query in text:
+        filled(query)
+
+
+@each
+def test_panels_lie_beside_each_other(name: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in committed(name)["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_what_the_three_show() -> None:
+    titles = {name: {panel["title"] for panel in panels(name)} for name in DASHBOARDS}
+    assert {"Requests", "Problems", "Latency of /v1/predict", "Queue", "Batch fill", "Time of a stage"} <= titles[
+        "service"
+    ]
+    assert {"Scores against the reference", "Drift (PSI)", "Abstention", "Rejections", "Outcomes"} <= titles["model"]
+    assert {"Ready", "Workers", "Versions", "Memory of the limit", "Restarts"} <= titles["pods"]
+    assert {committed(name)["uid"] for name in DASHBOARDS} == {f"dermserve-{name}" for name in DASHBOARDS}
+
+
+def test_a_number_carries_its_notice() -> None:
+    assert all("Not a medical device" in committed(name)["description"] for name in DASHBOARDS)
