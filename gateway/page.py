@@ -7,12 +7,14 @@ import json
 import mimetypes
 from dataclasses import dataclass
 from hashlib import sha256
+from html import escape
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+
+from gateway.settings import Settings
 
 FOLDER = Path(__file__).parent / "static"
 
@@ -52,6 +54,7 @@ MEDIA_TYPES = {
 }
 COMPRESSED = {".js", ".css", ".html", ".svg", ".webmanifest"}
 ENTRY, WORKER, MANIFEST = "index.html", "sw.js", "manifest.webmanifest"
+LIMITS = b"{limits}"
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,10 @@ class Asset:
         return Response(self.packed if packed else self.plain, media_type=self.media_type, headers=headers)
 
 
-def load(folder: Path = FOLDER) -> dict[str, Asset]:
-    """Every file of the page by its path; the service worker is told the others' names and their common version."""
-    contents = {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+def load(settings: Settings) -> dict[str, Asset]:
+    """Every file of the page by its name; the page is told the limits, its service worker what to keep for offline."""
+    contents = {path.name: path.read_bytes() for path in sorted(FOLDER.iterdir())}
+    contents[ENTRY] = contents[ENTRY].replace(LIMITS, escape(json.dumps(limits(settings))).encode())
     version = sha256(b"".join(name.encode() + content for name, content in contents.items())).hexdigest()[:12]
     shell = ["./", MANIFEST, *(f"static/{name}" for name in contents if name not in {ENTRY, WORKER, MANIFEST})]
     facts = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(shell)};\n"
@@ -93,9 +97,18 @@ def load(folder: Path = FOLDER) -> dict[str, Asset]:
     return {name: Asset.of(name, content) for name, content in contents.items()}
 
 
-def routes(settings: Any) -> list[BaseRoute]:  # noqa: ARG001  the page has no setting; every room's routes take them
+def limits(settings: Settings) -> dict[str, int]:
+    """What the page need not send because it would be refused."""
+    return {
+        "image": settings.max_image_bytes,
+        "request": settings.max_request_bytes,
+        "files": settings.max_files,
+    }
+
+
+def routes(settings: Settings) -> list[BaseRoute]:
     """`/`, the service worker and the manifest at the root, everything else under `/static/`."""
-    assets = load()
+    assets = load(settings)
     at_root = {"/": assets.pop(ENTRY), f"/{WORKER}": assets.pop(WORKER), f"/{MANIFEST}": assets.pop(MANIFEST)}
     placed = {**at_root, **{f"/static/{name}": asset for name, asset in assets.items()}}
 

@@ -15,6 +15,7 @@ export class Album extends EventTarget {
       answer: null,
       problem: null,
       heatmap: null,
+      legend: null,
     }));
     this.lesions.push(...added);
     this.#changed();

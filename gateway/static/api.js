@@ -18,11 +18,14 @@ export class Away extends Error {
   }
 }
 
+const LIMITS = JSON.parse(document.querySelector("meta[name=dermserve-limits]").content);
 const BUSY_TRIES = 10;
 const TIMEOUT = 60_000;
 let askForKey = async () => null;
+let asking = null;
 let key = null;
 
+/** `ask(refused)` resolves to a key or null; `refused` says that one was given and not accepted. */
 export function onKeyNeeded(ask) {
   askForKey = ask;
 }
@@ -44,29 +47,44 @@ async function call(path, options) {
   throw Object.assign(new Problem(response.status, body), { seconds: retryAfter(response) });
 }
 
+/** Asks once, however many requests wait for the answer. */
+async function newKey(refusal) {
+  asking ??= askForKey(key !== null).finally(() => {
+    asking = null;
+  });
+  const given = await asking;
+  if (!given) throw refusal;
+  key = given;
+}
+
 async function ask(path, options = {}) {
   for (let attempt = 1; ; attempt += 1) {
+    const used = key;
     try {
       return await call(path, options);
     } catch (error) {
       if (error.status === 429 && attempt < BUSY_TRIES) await pause(error.seconds * (0.75 + Math.random() / 2));
-      else if (error.status === 401 && attempt < BUSY_TRIES) {
-        key = await askForKey();
-        if (!key) throw error;
-      } else throw error;
+      else if (error.status !== 401) throw error;
+      else if (key === used) await newKey(error);
     }
   }
 }
 
+/** Refuses here what the server would cut off in the middle of the upload. */
 function form(files) {
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  const most = files.length === 1 ? LIMITS.image : LIMITS.request - 4096;
+  if (total > most) throw new Problem(413, { reason: "too_large", detail: `At most ${Math.floor(most / 2 ** 20)} MiB can be sent at once.` });
+  if (files.length > LIMITS.files) throw new Problem(413, { reason: "too_many_files", detail: `At most ${LIMITS.files} images can be sent at once.` });
+
   const body = new FormData();
   for (const file of files) body.append("file", file, file.name);
   return { method: "POST", body };
 }
 
-export const predict = (file) => ask("v1/predict", form([file]));
-export const explain = (file) => ask("v1/explain", form([file]));
-export const compare = (files) => ask("v1/compare", form(files));
+export const predict = async (file) => ask("v1/predict", form([file]));
+export const explain = async (file) => ask("v1/explain", form([file]));
+export const compare = async (files) => ask("v1/compare", form(files));
 export const model = () => ask("v1/model");
 
 /** Resolves if the server can analyse images now. A proxy may hide the address, so only its "not ready" counts. */

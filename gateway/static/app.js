@@ -88,11 +88,11 @@ function showStatus() {
   const status = byId("status");
   const state = queue.away ?? (model ? "ready" : "unknown");
   status.dataset.state = state;
-  const words = { ready: `Model ${model?.manifest?.version ?? ""} ready`, offline: "Offline", unavailable: "Model not ready", unknown: "Connecting …" };
+  const words = { ready: `Model ${model?.manifest?.version ?? ""} ready`, offline: "Offline", unavailable: "Model not ready", locked: "Key needed", unknown: "Connecting …" };
   status.textContent = words[state];
   const banner = byId("banner");
-  banner.hidden = !queue.away;
   banner.textContent = BANNERS[queue.away] ?? "";
+  banner.hidden = !banner.textContent;
 }
 
 function settled({ detail: { name, answer, problem } }) {
@@ -100,9 +100,12 @@ function settled({ detail: { name, answer, problem } }) {
   else announce(`${name}: ${VERDICTS[answer.label].title}${answer.probability === null ? "" : `, ${chance(answer.probability)}`}`);
 }
 
-onKeyNeeded(async () => {
+onKeyNeeded(async (refused) => {
   const dialog = byId("key-dialog");
-  if (!dialog.open) dialog.showModal();
+  byId("key-refused").hidden = !refused;
+  byId("key").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
   await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
   return dialog.returnValue === "use" ? byId("key").value : null;
 });

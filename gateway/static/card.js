@@ -59,6 +59,6 @@ export function cardView(model, away) {
     h("p", { class: "lede" }, manifest.intended_use),
     facts(manifest, manifest.sha256),
     thresholds(manifest),
-    card ? h("article", { class: "prose" }, markdown(card)) : null,
+    card ? h("article", { class: "prose" }, markdown(card.replace(/^\s*# .*\n/, ""))) : null,
   ].flat().filter(Boolean);
 }

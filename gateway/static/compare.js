@@ -2,6 +2,7 @@
 
 import { compare } from "./api.js";
 import { announce, h } from "./dom.js";
+import { minibar } from "./gauge.js";
 import { chance, REFUSALS, VERDICTS } from "./words.js";
 
 const back = () => h("nav", { class: "crumbs", "aria-label": "Images" }, h("a", { class: "button quiet", href: "#/" }, "← All images"), h("h1", { tabIndex: -1 }, "Same patient"));
@@ -11,17 +12,18 @@ function verdict({ answer, problem }) {
   return h("span", { class: "chip", data: { label } }, problem ? (REFUSALS[problem.reason] ?? REFUSALS.other)[0] : VERDICTS[label].short);
 }
 
-function entry({ lesion, answer, problem, distance, odd }, furthest) {
+function entry({ lesion, answer, problem, rank, distance, odd }, furthest) {
   const scored = answer && answer.probability !== null;
   return h(
     "li",
     { class: odd ? "ranked odd" : "ranked" },
+    h("span", { class: "rank" }, rank ?? "–"),
     h("img", { src: lesion.url, alt: "", width: 96, height: 96 }),
     h(
       "div",
       { class: "ranked-words" },
       h("h2", {}, h("a", { href: `#/image/${lesion.id}` }, lesion.name), odd ? h("span", { class: "chip", data: { label: "odd" } }, "Ugly duckling") : null),
-      h("p", {}, verdict({ answer, problem }), " ", scored ? h("span", { class: "figure" }, chance(answer.probability)) : null),
+      h("p", { class: "ranked-score" }, verdict({ answer, problem }), scored ? [h("span", { class: "figure" }, chance(answer.probability)), minibar(answer)] : null),
       Number.isFinite(distance)
         ? h(
             "div",
@@ -41,6 +43,7 @@ const joined = (lesions, rows) =>
     lesion: lesions[row.index],
     answer: row.error ? null : row,
     problem: row.error ?? null,
+    rank: row.rank,
     distance: row.distance,
     odd: row.ugly_duckling,
   }));

@@ -1,13 +1,14 @@
 /** What the model said, as a file: CSV for a spreadsheet, JSON for a program. */
 
-import { h } from "./dom.js";
+import { byId, h } from "./dom.js";
 
+const noticeText = () => byId("notice").textContent.replace(/\s+/g, " ").trim();
 const FIXED = ["file", "label", "probability", "threshold", "sensitivity", "reasons", "sharpness", "exposure", "familiarity"];
 const LAST = ["model", "version", "sha256", "error", "message", "notice"];
 
 /** One flat record a lesion. */
 function record({ name, answer, problem }) {
-  if (!answer) return { file: name, error: problem.reason, message: problem.message };
+  if (!answer) return { file: name, error: problem.reason, message: problem.message, notice: noticeText() };
   const { label, probability, threshold, sensitivity, reasons, quality, classes, model, notice } = answer;
   return {
     file: name,
@@ -44,7 +45,7 @@ export function json(lesions) {
   const results = lesions.map(({ name, answer, problem }) =>
     answer ? { file: name, ...answer } : { file: name, error: { reason: problem.reason, message: problem.message } },
   );
-  return `${JSON.stringify({ exported: new Date().toISOString(), results }, null, 2)}\n`;
+  return `${JSON.stringify({ exported: new Date().toISOString(), notice: noticeText(), results }, null, 2)}\n`;
 }
 
 function save(text, type, suffix) {

@@ -64,3 +64,13 @@ export function gauge({ probability, threshold }, reference) {
     comparison ? h("figcaption", {}, comparison, h("span", { class: "hint" }, " Bars: their scores, heights on a square-root scale.")) : null,
   );
 }
+
+/** The same in the height of a line of text. */
+export function minibar({ probability, threshold, label }) {
+  return h(
+    "span",
+    { class: "minibar", data: { label }, "aria-hidden": "true" },
+    h("span", { class: "minibar-fill", style: { width: `${100 * probability}%` } }),
+    h("span", { class: "minibar-threshold", style: { left: `${100 * threshold}%` } }),
+  );
+}

@@ -58,8 +58,8 @@ function block(lines) {
   return h("p", {}, inline(lines.join(" ")));
 }
 
-/** Elements for a document; its headings start one level below `level`. */
-export function markdown(text, level = 1) {
+/** Elements for a document; `level` is added to that of its headings. */
+export function markdown(text, level = 0) {
   const nodes = [];
   let lines = [];
   let fence = null;

@@ -10,7 +10,8 @@ export class Queue extends EventTarget {
   #sending = 0;
   #timer = null;
   #probes = 0;
-  away = null; // null, "offline" or "unavailable"
+  #known = false;
+  away = null; // null, "offline", "unavailable" or "locked"
 
   constructor(album) {
     super();
@@ -22,6 +23,7 @@ export class Queue extends EventTarget {
 
   /** Start whatever can start now. */
   work() {
+    if (this.away === "locked") this.#setAway(null);
     if (this.away) return;
     while (this.#sending < AT_ONCE) {
       const lesion = this.#album.lesions.find((candidate) => candidate.state === "queued");
@@ -37,11 +39,13 @@ export class Queue extends EventTarget {
       await ready();
       const detail = await model();
       this.#probes = 0;
+      this.#known = true;
       this.#setAway(null);
       this.dispatchEvent(new CustomEvent("model", { detail }));
       this.work();
     } catch (error) {
       if (error instanceof Away) this.#leave(error);
+      else this.#setAway("locked");
     }
   }
 
@@ -52,6 +56,7 @@ export class Queue extends EventTarget {
       const answer = await predict(lesion.file);
       this.#album.update(lesion, { state: "done", answer, problem: null });
       this.dispatchEvent(new CustomEvent("settled", { detail: lesion }));
+      if (!this.#known) this.probe();
     } catch (error) {
       if (error instanceof Away) {
         this.#album.update(lesion, { state: "queued" });

@@ -1,6 +1,6 @@
 /** One image and what the model says of it, in lay words first and in figures below. */
 
-import { h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { downloadJson } from "./export.js";
 import { gauge } from "./gauge.js";
 import { stage } from "./stage.js";
@@ -71,10 +71,11 @@ function reasons(answer) {
   );
 }
 
+const scored = ({ answer }) => answer !== null && answer.probability !== null;
+
 function answered(lesion, model) {
   const { answer } = lesion;
   const words = VERDICTS[answer.label];
-  const scored = answer.probability !== null;
   return [
     h(
       "div",
@@ -82,7 +83,7 @@ function answered(lesion, model) {
       h("h2", {}, words.title),
       h("p", {}, words.meaning),
     ),
-    scored
+    scored(lesion)
       ? [
           h("p", { class: "score" }, h("span", { class: "numeral" }, chance(answer.probability)), h("span", {}, "calibrated probability of malignancy")),
           gauge(answer, model?.manifest?.reference_scores),
@@ -96,6 +97,9 @@ function answered(lesion, model) {
   ];
 }
 
+/** The statuses with which an image itself is refused: sending it again cannot help. */
+const AT_FAULT = [400, 413, 415, 422];
+
 function refused(lesion, { retry, remove }) {
   const [title, remedy] = REFUSALS[lesion.problem.reason] ?? REFUSALS.other;
   return [
@@ -104,7 +108,9 @@ function refused(lesion, { retry, remove }) {
     h(
       "p",
       { class: "actions" },
-      h("button", { class: "button primary", type: "button", on: { click: retry } }, "Try again"),
+      AT_FAULT.includes(lesion.problem.status)
+        ? h("button", { class: "button primary", type: "button", on: { click: () => byId("choose").click() } }, "Choose another image")
+        : h("button", { class: "button primary", type: "button", on: { click: retry } }, "Try again"),
       h("button", { class: "button", type: "button", on: { click: remove } }, "Remove this image"),
     ),
   ];
@@ -118,19 +124,19 @@ const pending = (away) => [
 export function resultView(lesion, { model, away, around, actions }) {
   const findings =
     lesion.state === "done" ? answered(lesion, model) : lesion.state === "failed" ? refused(lesion, actions) : pending(away);
-  const step = (other, label) => other && h("a", { class: "button quiet", href: `#/image/${other.id}` }, label);
+  const step = (other, label, sign) => other && h("a", { class: "button quiet", href: `#/image/${other.id}`, "aria-label": label, title: label }, sign);
   return [
     h(
       "nav",
       { class: "crumbs", "aria-label": "Images" },
       h("a", { class: "button quiet", href: "#/" }, "← All images"),
       h("h1", { tabIndex: -1 }, lesion.name),
-      h("span", { class: "steps" }, step(around[0], "Previous"), step(around[1], "Next")),
+      h("span", { class: "steps" }, step(around[0], "Previous image", "‹"), step(around[1], "Next image", "›")),
     ),
     h(
       "article",
       { class: "result" },
-      stage(lesion, { crop: model?.manifest?.geometry?.crop ?? 1, explainable: lesion.state === "done" }),
+      stage(lesion, { crop: model?.manifest?.geometry?.crop ?? 1, explainable: scored(lesion) }),
       h("div", { class: "findings", "aria-busy": lesion.state === "sending" ? "true" : "false" }, findings),
     ),
   ];

@@ -27,28 +27,29 @@ export function stage(lesion, { crop = 1, explainable = false } = {}) {
   const figure = h("figure", { class: "viewer" }, picture(lesion, crop, heat), caption);
   if (!explainable) return figure;
 
-  const slider = h("input", { type: "range", id: "opacity", min: 0, max: 100, value: 55 });
+  const slider = h("input", { type: "range", id: "opacity", min: 0, max: 100, value: 85 });
   const fade = () => {
     heat.style.opacity = slider.value / 100;
     slider.setAttribute("aria-valuetext", `${slider.value} %`);
   };
   slider.addEventListener("input", fade);
   fade();
+  const legend = h("p", { class: "hint" });
   const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
   const panel = h(
     "div",
     { class: "overlay-panel", hidden: true },
     h("div", { class: "slider" }, h("label", { htmlFor: "opacity" }, "Strength of the overlay"), slider),
-    h("div", { class: "scale" }, h("span", {}, "weighed little"), h("span", { class: "ramp", "aria-hidden": "true" }), h("span", {}, "weighed most")),
-    h("p", { class: "hint" }, OVERLAY),
+    h("div", { class: "scale" }, h("span", {}, "raised it little"), h("span", { class: "ramp", "aria-hidden": "true" }), h("span", {}, "raised it most")),
+    legend,
   );
-  const toggle = h("button", { class: "button", type: "button", "aria-pressed": "false" }, "Show what weighed most");
+  const toggle = h("button", { class: "button", type: "button", "aria-pressed": "false" }, "Show what raised the score");
 
   function show(visible) {
     heat.hidden = !visible;
     panel.hidden = !visible;
     toggle.setAttribute("aria-pressed", visible);
-    toggle.textContent = visible ? "Hide what weighed most" : "Show what weighed most";
+    toggle.textContent = visible ? "Hide the overlay" : "Show what raised the score";
   }
 
   toggle.addEventListener("click", async () => {
@@ -58,9 +59,9 @@ export function stage(lesion, { crop = 1, explainable = false } = {}) {
       toggle.disabled = true;
       toggle.textContent = "Asking the model …";
       try {
-        const { heatmap } = await explain(lesion.file);
+        const { heatmap, legend: words } = await explain(lesion.file);
         if (!heatmap) throw new Error("The model gave no map for this image.");
-        lesion.heatmap = heatmap;
+        Object.assign(lesion, { heatmap, legend: words });
       } catch (error) {
         trouble.textContent = error.kind ? "The map cannot be made just now: no answer from the server. Try again in a moment." : error.message;
         trouble.hidden = false;
@@ -72,6 +73,7 @@ export function stage(lesion, { crop = 1, explainable = false } = {}) {
       announce("Overlay shown");
     }
     heat.src = lesion.heatmap;
+    legend.textContent = lesion.legend ?? OVERLAY;
     show(true);
     return toggle.focus();
   });

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { downloadCsv, downloadJson } from "./export.js";
+import { minibar } from "./gauge.js";
 import { chance, REFUSALS, VERDICTS } from "./words.js";
 
 const SEVERITY = { malignant: 0, abstain: 1, benign: 2 };
@@ -25,15 +26,6 @@ function outcome(lesion, away) {
   return ["pending", away ? "Waiting" : "Queued"];
 }
 
-function minibar({ probability, threshold, label }) {
-  return h(
-    "span",
-    { class: "minibar", data: { label }, "aria-hidden": "true" },
-    h("span", { class: "minibar-fill", style: { width: `${100 * probability}%` } }),
-    h("span", { class: "minibar-threshold", style: { left: `${100 * threshold}%` } }),
-  );
-}
-
 function cells(lesion, away, remove) {
   const [label, words] = outcome(lesion, away);
   const thumb = h("img", { src: lesion.url, alt: "", width: 56, height: 56 });
@@ -41,11 +33,11 @@ function cells(lesion, away, remove) {
   const answer = lesion.answer;
   const scored = answer && answer.probability !== null;
   return [
-    h("td", { class: "thumb" }, thumb),
-    h("th", { scope: "row" }, h("a", { href: `#/image/${lesion.id}` }, lesion.name)),
-    h("td", {}, h("span", { class: "chip", data: { label } }, words)),
-    h("td", { class: "probability" }, scored ? [h("span", { class: "figure" }, chance(answer.probability)), minibar(answer)] : h("span", { class: "hint" }, "–")),
-    h("td", { class: "remove" }, h("button", { class: "icon", type: "button", "aria-label": `Remove ${lesion.name}`, on: { click: () => remove(lesion) } }, "×")),
+    h("td", { class: "thumb", role: "cell" }, thumb),
+    h("th", { scope: "row", role: "rowheader" }, h("a", { href: `#/image/${lesion.id}` }, lesion.name)),
+    h("td", { class: "outcome", role: "cell" }, h("span", { class: "chip", data: { label } }, words)),
+    h("td", { class: "probability", role: "cell" }, scored ? [h("span", { class: "figure" }, chance(answer.probability)), minibar(answer)] : h("span", { class: "hint" }, "–")),
+    h("td", { class: "remove", role: "cell" }, h("button", { class: "icon", type: "button", "aria-label": `Remove ${lesion.name}`, on: { click: () => remove(lesion) } }, "×")),
   ];
 }
 
@@ -68,7 +60,7 @@ export class LesionTable {
   #rows = new Map();
   #order = { key: null, descending: false };
   #summary = h("h1", { class: "list-title", tabIndex: -1 });
-  #body = h("tbody");
+  #body = h("tbody", { role: "rowgroup" });
   #heads;
   #compare = h("a", { class: "button", href: "#/compare" }, "Same patient: compare");
   #exports;
@@ -78,12 +70,12 @@ export class LesionTable {
   constructor(host, album) {
     this.#album = album;
     this.#heads = COLUMNS.map(([key, title]) =>
-      h("th", { scope: "col", class: key }, h("button", { type: "button", on: { click: () => this.#sortBy(key) } }, title)),
+      h("th", { scope: "col", role: "columnheader", class: key }, h("button", { type: "button", on: { click: () => this.#sortBy(key) } }, title)),
     );
     const finished = () => this.#sorted().filter(({ state }) => state === "done" || state === "failed");
     this.#exports = [
-      h("button", { class: "button", type: "button", on: { click: () => downloadCsv(finished()) } }, "CSV"),
-      h("button", { class: "button", type: "button", on: { click: () => downloadJson(finished()) } }, "JSON"),
+      h("button", { class: "button", type: "button", on: { click: () => downloadCsv(finished()) } }, "Export CSV"),
+      h("button", { class: "button", type: "button", on: { click: () => downloadJson(finished()) } }, "Export JSON"),
     ];
     host.replaceChildren(
       h(
@@ -94,8 +86,8 @@ export class LesionTable {
       ),
       h(
         "table",
-        { class: "lesions" },
-        h("thead", {}, h("tr", {}, h("td", { class: "thumb" }), this.#heads, h("td", { class: "remove" }))),
+        { class: "lesions", role: "table", "aria-label": "Images" }, // the roles outlast the phone's grid layout
+        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("td", { class: "thumb", role: "cell" }), this.#heads, h("td", { class: "remove", role: "cell" }))),
         this.#body,
       ),
     );
@@ -123,7 +115,7 @@ export class LesionTable {
   }
 
   #row(lesion, away) {
-    const known = this.#rows.get(lesion.id) ?? { row: h("tr"), drawn: null };
+    const known = this.#rows.get(lesion.id) ?? { row: h("tr", { role: "row" }), drawn: null };
     const drawn = `${lesion.state} ${away}`;
     if (known.drawn !== drawn) {
       known.row.replaceChildren(...cells(lesion, away, (gone) => this.#album.remove(gone)));

@@ -34,7 +34,7 @@ export const VERDICTS = {
 
 export const calibrated = (value) =>
   `Of 100 images with such a score, ${inHundred(value)} would be malignant in a collection like the one the model was calibrated on. ` +
-  "Where cancer is rarer, as in most practices, it is fewer.";
+  "Where cancer is rarer, as in most practices, fewer are.";
 
 const ABSTENTIONS = {
   blurred: ["The image is not sharp.", "Clean the lens, rest the dermatoscope on the skin, focus, and hold still."],
@@ -63,6 +63,7 @@ export const REFUSALS = {
   too_many_pixels: ["The image has too many pixels", "Save it at a smaller size and add it again."],
   too_large: ["The file is too large", "Save it as JPEG, or at a smaller size, and add it again."],
   too_small: ["The image is too small", "Use the original photograph, not a thumbnail."],
+  too_many_files: ["Too many images at once", "Remove some, then try again."],
   unauthorized: ["The server did not accept the key", "Ask the person who runs it for a valid API key."],
   rate_limited: ["Too many requests for now", "Wait a minute, then try again."],
   other: ["The image could not be analysed", "Try again. If it keeps failing, tell the person who runs this server."],
@@ -80,7 +81,7 @@ export const CLASSES = {
 };
 
 export const OVERLAY =
-  "Warm regions pulled this score up most. The map is coarse: it does not outline the lesion, mark disease, or show that the model looked for the right reason.";
+  "Red marks where the model found what raised its score, relative to the rest of this image. It does not outline the lesion, measure certainty or show disease, and a red area may be an artefact such as hair or a ruler.";
 
 export const WAITING = {
   offline: "Waiting for the connection. Analysed as soon as it is back.",

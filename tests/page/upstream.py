@@ -90,9 +90,10 @@ def heatmap() -> str:
     """A small map with its peak off the centre."""
     y, x = np.mgrid[0:96, 0:96] / 96
     weight = np.exp(-((x - 0.58) ** 2 + (y - 0.45) ** 2) / 0.03)
-    pixels = np.stack([255 * weight, 90 * weight, 140 * (1 - weight), 40 + 200 * weight], axis=-1)
+    alpha = (166 * weight).astype(np.uint8)
+    pixels = np.stack([np.full_like(alpha, 255), np.full_like(alpha, 64), np.zeros_like(alpha), alpha], axis=-1)
     buffer = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8), "RGBA").save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

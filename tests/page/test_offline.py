@@ -1,0 +1,107 @@
+"""Bad connections, absent models and locked doors: what was added waits and is analysed without another click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from gateway.keys import generate
+from tests.page.conftest import SIZES, Lesions, Site, Visitor
+from tests.page.upstream import ArrangedTorchServe
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def fragile(upstream: ArrangedTorchServe) -> Iterator[Site]:
+    """A gateway of its own, for tests that stop it."""
+    site = Site(upstream)
+    site.start()
+    yield site
+    site.stop()
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+def test_installed_page_opens_offline_and_analyses_what_waited(
+    visit: Callable[..., Visitor], fragile: Site, lesion: Lesions, size: str
+) -> None:
+    visitor = visit(fragile, size, service_workers="allow")
+    page = visitor.open()
+    assert page.evaluate("navigator.serviceWorker.ready.then(({ active }) => active.scriptURL)").endswith("/sw.js")
+    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
+    visitor.open()  # once more, now through the worker, which keeps the model card
+    fragile.stop()
+
+    page.reload()
+    expect(page.get_by_role("heading", name="Look closer at a skin lesion")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("needs it to analyse an image")
+    expect(page.locator("#status")).to_have_text("Offline")
+    expect(page.locator("#notice")).to_be_in_viewport()
+    visitor.drop(lesion("arm.jpg", 0.62))
+    expect(page.get_by_role("heading", name="Waiting")).to_be_visible()
+    page.get_by_role("link", name="Model card").click()
+    expect(page.get_by_role("heading", name="Model card")).to_be_visible()
+    page.go_back()
+
+    fragile.start()
+    expect(page.get_by_role("heading", name="Above the threshold")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator("#announcer")).to_contain_text("arm.jpg: Above the threshold")
+
+
+def test_connection_lost_between_two_images(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.drop(lesion("one.jpg", 0.3))
+    expect(page.get_by_role("heading", name="Above the threshold")).to_be_visible()
+    page.context.set_offline(True)
+    desk.drop(lesion("two.jpg", 0.04))
+    expect(page.locator(".chip", has_text="Waiting")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.locator(".chip", has_text="Below threshold")).to_be_visible()
+
+
+def test_model_away_is_waited_for(desk: Visitor, upstream: ArrangedTorchServe, lesion: Lesions) -> None:
+    page = desk.page
+    upstream.stop()
+    desk.drop(lesion("one.jpg", 0.3))
+    expect(page.get_by_role("alert")).to_contain_text("its model is not ready")
+    upstream.start()
+    expect(page.get_by_role("heading", name="Above the threshold")).to_be_visible()
+    expect(page.locator("#status")).to_have_text("Model 1.0 ready")
+
+
+def test_busy_server_is_asked_again(desk: Visitor, upstream: ArrangedTorchServe, lesion: Lesions) -> None:
+    upstream.queue_full = True
+    with desk.page.expect_response(lambda answer: answer.status == 429):
+        desk.drop(lesion("one.jpg", 0.3))
+    upstream.queue_full = False
+    expect(desk.page.get_by_role("heading", name="Above the threshold")).to_be_visible()
+
+
+def test_locked_server_asks_for_a_key(
+    visit: Callable[..., Visitor], upstream: ArrangedTorchServe, lesion: Lesions, tmp_path: Path
+) -> None:
+    key, line = generate("clinic")
+    keys = tmp_path / "keys"
+    keys.write_text(line)
+    locked = Site(upstream, api_keys_file=keys)
+    locked.start()
+    try:
+        visitor = visit(locked)
+        page = visitor.page
+        page.goto(locked.url)
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        page.get_by_role("textbox", name="API key").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text("not accepted")
+        page.get_by_role("textbox", name="API key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.locator("#status")).to_have_attribute("data-state", "ready")
+        visitor.drop(lesion("one.jpg", 0.3))
+        expect(page.get_by_role("heading", name="Above the threshold")).to_be_visible()
+    finally:
+        locked.stop()

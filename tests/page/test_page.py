@@ -1,0 +1,234 @@
+"""The page in a real Chromium, at desktop and phone size, before the real gateway."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FilePayload, Page, expect
+
+from handler.notice import NOTICE
+from tests.page.conftest import Lesions, Site, Visitor
+from tests.page.upstream import ArrangedTorchServe
+
+pytestmark = pytest.mark.browser
+LETTER: FilePayload = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 not an image"}
+
+
+def heading(page: Page, words: str) -> None:
+    expect(page.get_by_role("heading", name=words)).to_be_visible()
+
+
+def export(page: Page, button: str) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    return Path(download.value.path()).read_text(encoding="utf-8-sig")
+
+
+def names(page: Page) -> list[str]:
+    return page.locator(".lesions tbody th").all_inner_texts()
+
+
+def test_a_dropped_image_gets_its_answer_in_words_and_figures(visitor: Visitor, lesion: Lesions) -> None:
+    visitor.drop(lesion("shoulder.jpg", 0.614))
+    page = visitor.page
+    heading(page, "Above the threshold")
+    expect(page.locator(".numeral")).to_have_text("61 %")
+    expect(page.locator(".gauge")).to_contain_text("threshold 14.2 %")
+    expect(page.locator(".gauge")).to_contain_text("Higher than 91 % of the 1,523 reference images")
+    assert page.locator(".gauge-bars rect").count() == 20
+    figures = page.locator(".figures")
+    for words in ("0.614", "0.142", "95 % (95 % interval 92.1 % to 97.2 %)", "69.4 %", "lesion 1.0"):
+        expect(figures).to_contain_text(words)
+    expect(page.locator("#notice")).to_have_text(NOTICE)
+    expect(page.locator("#notice")).to_be_in_viewport()
+    expect(page).to_have_title("shoulder.jpg – Dermserve")
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow == 0
+
+
+def test_a_low_score_is_not_told_as_an_all_clear(desk: Visitor, lesion: Lesions) -> None:
+    desk.drop(lesion("back.jpg", 0.0001))
+    heading(desk.page, "Below the threshold")
+    expect(desk.page.locator(".numeral")).to_have_text("under 1 %")
+    expect(desk.page.locator(".findings")).to_contain_text("does not rule out cancer")
+
+
+def test_a_pasted_image_is_analysed(desk: Visitor, lesion: Lesions) -> None:
+    desk.paste(lesion("image.png", 0.3))
+    heading(desk.page, "Above the threshold")
+
+
+def test_overlay_lies_on_the_square_that_the_model_sees(visitor: Visitor, lesion: Lesions) -> None:
+    page = visitor.page
+    visitor.choose(lesion("shoulder.jpg", 0.614))
+    page.get_by_role("button", name="Show what raised the score").click()
+    overlay = page.locator(".heat")
+    expect(overlay).to_be_visible()
+    expect(page.locator(".overlay-panel")).to_contain_text("does not outline the lesion")
+    photo, heat = page.locator(".photo").bounding_box(), overlay.bounding_box()
+    assert photo
+    assert heat
+    side = min(photo["width"], photo["height"])
+    assert heat["width"] == pytest.approx(side, abs=1)
+    assert heat["height"] == pytest.approx(side, abs=1)
+    assert heat["x"] + heat["width"] / 2 == pytest.approx(photo["x"] + photo["width"] / 2, abs=1)
+    assert photo["width"] / photo["height"] == pytest.approx(240 / 180, abs=0.02)
+    slider = page.get_by_label("Strength of the overlay")
+    slider.fill("20")
+    expect(overlay).to_have_css("opacity", "0.2")
+    page.get_by_role("button", name="Hide the overlay").click()
+    expect(overlay).to_be_hidden()
+
+
+def test_abstention_says_why_and_what_to_do(desk: Visitor, lesion: Lesions) -> None:
+    desk.drop(lesion("scalp.jpg", None, "blurred", "unfamiliar", "badly_exposed"))
+    page = desk.page
+    heading(page, "The model gives no answer")
+    expect(page.locator(".reasons li")).to_have_count(3)
+    expect(page.locator(".reasons")).to_contain_text("focus, and hold still")
+    expect(page.locator(".numeral")).to_have_count(0)
+    expect(page.locator(".meters .low")).to_have_count(2)
+    expect(page.get_by_role("button", name="Show what raised the score")).to_have_count(0)
+
+
+def test_a_bad_file_says_what_to_do_and_disturbs_no_other(visitor: Visitor, lesion: Lesions) -> None:
+    page = visitor.page
+    truncated: FilePayload = {"name": "half.jpg", "mimeType": "image/jpeg", "buffer": b"TRUNCATED"}
+    empty: FilePayload = {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}
+    visitor.drop(LETTER, lesion("calf.jpg", 0.02), truncated, empty)
+    heading(page, "4 images · 1 below · 3 not readable")
+    for name, title, remedy in (
+        ("letter.pdf", "This is not an image", "saved as JPEG"),
+        ("half.jpg", "The image is incomplete", "Copy it again"),
+        ("empty.jpg", "The file is empty", "Choose the image again"),
+    ):
+        page.get_by_role("link", name=name).click()
+        heading(page, title)
+        expect(page.locator(".verdict")).to_contain_text(remedy)
+        page.get_by_role("link", name="All images").click()
+    page.get_by_role("button", name="Remove letter.pdf").click()
+    heading(page, "3 images · 1 below · 2 not readable")
+
+
+def test_a_file_beyond_the_limit_is_not_even_sent(visit: Callable[..., Visitor], upstream: ArrangedTorchServe) -> None:
+    small = Site(upstream, max_image_bytes=1000)
+    small.start()
+    try:
+        visitor = visit(small)
+        page = visitor.open()
+        visitor.drop({"name": "huge.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff" * 1000})
+        heading(page, "The file is too large")
+        assert not [url for url in visitor.requested if url.endswith("predict")]
+    finally:
+        small.stop()
+
+
+def test_several_images_sort_by_result_and_probability(visitor: Visitor, lesion: Lesions) -> None:
+    page = visitor.page
+    visitor.choose(lesion("b.jpg", 0.04), lesion("c.jpg", 0.7), lesion("a.jpg", None, "blurred"), lesion("d.jpg", 0.2))
+    heading(page, "4 images · 2 above the threshold · 1 below · 1 without an answer")
+    assert names(page) == ["b.jpg", "c.jpg", "a.jpg", "d.jpg"]
+    for column, order in (
+        ("Probability", ["c.jpg", "d.jpg", "b.jpg", "a.jpg"]),
+        ("Probability", ["a.jpg", "b.jpg", "d.jpg", "c.jpg"]),
+        ("Result", ["c.jpg", "d.jpg", "a.jpg", "b.jpg"]),
+        ("Image", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]),
+    ):
+        page.get_by_role("button", name=column, exact=True).click()
+        assert names(page) == order
+    expect(page.get_by_role("columnheader", name="Image")).to_have_attribute("aria-sort", "ascending")
+    assert page.locator(".lesions img").count() == 4
+    page.get_by_role("button", name="Remove all").click()
+    heading(page, "Look closer at a skin lesion")
+
+
+def test_exports_hold_every_result(visitor: Visitor, lesion: Lesions) -> None:
+    page = visitor.page
+    shares = {"mel": 0.2, "nv": 0.8}
+    visitor.choose(lesion('=evil(),"x".jpg', 0.2, classes=shares), lesion("scalp.jpg", None, "blurred"), LETTER)
+    heading(page, "3 images · 1 above the threshold · 1 without an answer · 1 not readable")
+    rows = list(csv.DictReader(export(page, "Export CSV").splitlines()))
+    assert [row["file"] for row in rows] == ['\'=evil(),"x".jpg', "scalp.jpg", "letter.pdf"]
+    assert [row["label"] for row in rows] == ["malignant", "abstain", ""]
+    assert [row["probability"] for row in rows] == ["0.2", "", ""]
+    assert [row["error"] for row in rows] == ["", "", "not_an_image"]
+    assert (rows[0]["class_nv"], rows[0]["threshold"], rows[1]["reasons"]) == ("0.8", "0.142", "blurred")
+    assert [row["notice"] for row in rows] == [NOTICE] * 3
+    document = json.loads(export(page, "Export JSON"))
+    assert document["notice"] == NOTICE
+    assert [row["file"] for row in document["results"]] == ['=evil(),"x".jpg', "scalp.jpg", "letter.pdf"]
+    assert document["results"][0]["probability"] == 0.2
+    assert document["results"][2]["error"]["reason"] == "not_an_image"
+
+
+def test_three_lesions_of_one_patient_are_ranked_and_the_ugly_duckling_marked(
+    visitor: Visitor, lesion: Lesions
+) -> None:
+    page = visitor.page
+    visitor.choose(
+        lesion("back.jpg", 0.05),
+        lesion("arm.jpg", 0.62, look="mel", angle=1.3),
+        lesion("leg.jpg", 0.08, angle=0.1),
+        lesion("scalp.jpg", None, "blurred"),
+    )
+    page.get_by_role("link", name="Same patient: compare").click()
+    heading(page, "Same patient")
+    ranked = page.locator(".ranked")
+    expect(ranked).to_have_count(4)
+    assert [words.split("\n")[1] for words in ranked.all_inner_texts()] == [
+        "arm.jpg",
+        "leg.jpg",
+        "back.jpg",
+        "scalp.jpg",
+    ]
+    expect(page.locator(".ranked.odd")).to_contain_text("arm.jpg")
+    expect(page.get_by_text("Ugly duckling", exact=True)).to_have_count(1)
+    expect(page.locator(".lede", has_text="arm.jpg differs most")).to_be_visible()
+    page.get_by_role("link", name="leg.jpg").click()
+    heading(page, "Below the threshold")
+
+
+def test_model_card_shows_intervals_and_subgroups_and_runs_no_markup(desk: Visitor) -> None:
+    page = desk.page
+    page.get_by_role("link", name="Model card").click()
+    expect(page.locator("#view-model")).to_contain_text("Not for diagnosis or screening")
+    served = page.get_by_role("row", name="95 % sensitivity served")
+    expect(served).to_contain_text("92.1 % to 97.2 %")
+    expect(page.get_by_role("row", name="female")).to_contain_text("0.894 to 0.944")
+    expect(page.get_by_role("rowheader", name="<script>alert(1)</script>")).to_be_visible()
+    expect(page.get_by_role("link", name="the data")).to_have_attribute("href", re.compile("^https://doi.org"))
+
+
+def test_everything_is_reached_by_keyboard(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "choose":
+            break
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files([lesion("one.jpg", 0.5)])
+    expect(page.get_by_role("heading", name="one.jpg")).to_be_focused()
+    expect(page.locator("#announcer")).to_have_text("one.jpg: Above the threshold, 50 %")
+    page.get_by_role("button", name="Show what raised the score").press("Enter")
+    slider = page.get_by_label("Strength of the overlay")
+    before = slider.input_value()
+    slider.press("ArrowLeft")
+    assert int(slider.input_value()) == int(before) - 1
+
+
+def test_first_visit_with_an_answer_costs_less_than_the_budget(desk: Visitor, lesion: Lesions) -> None:
+    image = lesion("one.jpg", 0.5)
+    desk.drop(image)
+    desk.page.get_by_role("button", name="Show what raised the score").click()
+    expect(desk.page.locator(".heat")).to_be_visible()
+    desk.page.wait_for_load_state("networkidle")
+    sizes = [answer.request.sizes() for answer in desk.answers if answer.url.startswith("http")]
+    assert 10_000 < sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) < 150_000
