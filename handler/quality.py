@@ -12,7 +12,7 @@ Pixels = NDArray[np.uint8]
 
 THUMBNAIL = 32
 # Luminance, red against green, yellow against blue; on the 0..1 scale.
-OPPONENTS: NDArray[np.float32] = np.array([[0.299, 1, 0.5], [0.587, -1, 0.5], [0.114, 0, -1]], np.float32) / 255
+OPPONENTS = np.array([[0.299, 1, 0.5], [0.587, -1, 0.5], [0.114, 0, -1]], np.float32) * np.float32(1 / 255)
 # Mean absolute Laplacian over mean absolute gradient: 3 for white noise, 1.5 for the median lesion, below 1.1 for a
 # lesion blurred by two pixels. The floor, in grey levels, keeps quantisation noise from passing for detail.
 NOISE_RATIO = 3.0

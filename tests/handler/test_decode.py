@@ -1,0 +1,246 @@
+"""Every format that is read, upright and in sRGB; every refusal with its reason and status."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from handler import errors
+from handler.decode import Limits, decode
+from handler.geometry import Geometry
+from tests.handler.drawing import encoded, lesion
+
+LIMITS = Limits()
+PICTURE = lesion(1)
+
+
+def mean_gap(first: Image.Image, second: Image.Image) -> float:
+    geometry = Geometry(size=64)
+    return float(np.abs(geometry.apply(first).astype(float) - geometry.apply(second).astype(float)).mean())
+
+
+def read(data: bytes, target: int = 128, limits: Limits = LIMITS) -> Image.Image:
+    return decode(data, limits, target)
+
+
+def refused(data: bytes, limits: Limits = LIMITS) -> errors.Rejection:
+    with pytest.raises(errors.Rejection) as caught:
+        decode(data, limits, 128)
+    assert caught.value.message.endswith(".")
+    return caught.value
+
+
+FILES = {
+    "baseline JPEG": encoded(PICTURE, quality=95),
+    "progressive JPEG": encoded(PICTURE, quality=95, progressive=True),
+    "CMYK JPEG": encoded(PICTURE.convert("CMYK"), quality=95),
+    "PNG": encoded(PICTURE, "PNG"),
+    "RGBA PNG": encoded(PICTURE.convert("RGBA"), "PNG"),
+    "palette PNG": encoded(PICTURE.quantize(256), "PNG"),
+    "BMP": encoded(PICTURE, "BMP"),
+    "TIFF": encoded(PICTURE, "TIFF"),
+    "LZW TIFF": encoded(PICTURE, "TIFF", compression="tiff_lzw"),
+    "JPEG in TIFF": encoded(PICTURE, "TIFF", compression="jpeg", quality=95),
+    "WebP": encoded(PICTURE, "WEBP", quality=95),
+    "lossless WebP": encoded(PICTURE, "WEBP", lossless=True),
+    "RGBA WebP": encoded(PICTURE.convert("RGBA"), "WEBP", quality=95),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_format_gives_the_same_picture(name: str) -> None:
+    image = read(FILES[name])
+    assert image.mode == "RGB"
+    assert image.size == PICTURE.size
+    assert mean_gap(image, PICTURE) < 4
+
+
+def test_a_ycck_jpeg_is_not_inverted() -> None:
+    data = bytearray(encoded(PICTURE.convert("CMYK"), quality=95))
+    assert b"Adobe" in data
+    assert mean_gap(read(bytes(data)), PICTURE) < 4
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])
+def test_a_grey_image_becomes_rgb(kind: str) -> None:
+    assert mean_gap(read(encoded(PICTURE.convert("L"), kind)), PICTURE.convert("L").convert("RGB")) < 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bit_grey_keeps_its_brightness(kind: str) -> None:
+    grey = np.asarray(PICTURE.convert("L"))
+    data = encoded(Image.fromarray(grey.astype(np.uint16) * 257), kind)
+    assert mean_gap(read(data), PICTURE.convert("L").convert("RGB")) < 1
+
+
+def test_sixteen_bit_rgb_keeps_its_colours() -> None:
+    rows = np.asarray(PICTURE).astype(">u2") * 257
+    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", *PICTURE.size, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    body = b"".join(struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks)
+    assert mean_gap(read(b"\x89PNG\r\n\x1a\n" + body), PICTURE) < 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_transparency_lies_over_white(kind: str) -> None:
+    clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    assert read(encoded(clear, kind)).getpixel((32, 32)) == (255, 255, 255)
+
+
+def test_a_transparent_palette_colour_lies_over_white() -> None:
+    image = Image.new("P", (64, 64), 0)
+    image.putpalette([0, 0, 0, 200, 100, 50])
+    assert read(encoded(image, "PNG", transparency=0)).getpixel((1, 1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(kind: str, orientation: int) -> None:
+    upright = Image.new("RGB", (96, 64), "white")
+    upright.paste((200, 0, 0), (0, 0, 48, 32))
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation in undo else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = read(encoded(stored, kind, exif=exif))
+    assert image.size == (96, 64)
+    red, green, blue = image.getpixel((12, 12))
+    assert (red, green, blue) == pytest.approx((200, 0, 0), abs=12)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_is_ignored() -> None:
+    data = encoded(PICTURE, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert read(data).size == PICTURE.size
+
+
+def test_an_embedded_profile_is_applied() -> None:
+    # A profile whose red and blue are swapped shows at once whether it was used.
+    srgb, name = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), "sRGB".encode("utf-16-be")
+    swapped = bytearray(srgb.replace(name, "swap".encode("utf-16-be")))
+    red, blue = swapped.index(b"rXYZ"), swapped.index(b"bXYZ")
+    swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    plain = Image.new("RGB", (64, 64), (200, 60, 20))
+    seen = read(encoded(plain, "PNG", icc_profile=bytes(swapped))).getpixel((9, 9))
+    assert seen == pytest.approx((20, 60, 200), abs=6)
+
+
+def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored() -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (srgb, b"no profile" * 20):
+        assert np.array_equal(read(encoded(PICTURE, "PNG", icc_profile=profile)), PICTURE)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG", "TIFF"])
+def test_an_animation_gives_its_first_frame(kind: str) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    red, _, blue = read(data).getpixel((9, 9))
+    assert red > 200
+    assert blue < 60
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same() -> None:
+    large = PICTURE.resize((2400, 1800), Image.Resampling.BICUBIC)
+    data = encoded(large, quality=90)
+    image = read(data, target=128)
+    assert image.size == (300, 225)
+    geometry = Geometry(size=128)
+    full = geometry.apply(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
+    assert np.abs(geometry.apply(image) - full).mean() < 1.0
+
+
+def test_an_image_at_three_sizes_gives_nearly_the_same_input() -> None:
+    geometry = Geometry(size=64)
+    original = lesion(3, 1200, 900)
+    inputs = []
+    for divisor, kernel in ((1, Image.Resampling.BOX), (2, Image.Resampling.LANCZOS), (6, Image.Resampling.BICUBIC)):
+        sent = original.resize((1200 // divisor, 900 // divisor), kernel)
+        inputs.append(geometry.apply(read(encoded(sent, quality=92), geometry.target)).astype(float))
+    for other in inputs[1:]:
+        assert np.abs(other - inputs[0]).mean() < 2.5
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status"),
+    [
+        (b"", errors.EmptyBody, 400),
+        (b"hello", errors.NotAnImage, 415),
+        (b"{}" * 500, errors.NotAnImage, 415),
+        (encoded(PICTURE, "GIF"), errors.UnsupportedFormat, 415),
+        (b"%PDF-1.7 and so on", errors.UnsupportedFormat, 415),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 40, errors.UnsupportedFormat, 415),
+        (b"\0" * 128 + b"DICM" + b"\0" * 40, errors.UnsupportedFormat, 415),
+        (encoded(Image.new("F", (64, 64)), "TIFF"), errors.UnsupportedFormat, 415),
+        (b"\xff\xd8\xff", errors.TruncatedImage, 422),
+        (encoded(PICTURE.resize((31, 400))), errors.TooSmall, 422),
+    ],
+)
+def test_refusals(data: bytes, kind: type[errors.Rejection], status: int) -> None:
+    rejection = refused(data)
+    assert type(rejection) is kind
+    assert rejection.status == status
+    assert rejection.wire() == {"error": {"reason": kind.reason, "message": rejection.message}}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_half_a_file_is_truncated(name: str) -> None:
+    rejection = refused(FILES[name][: len(FILES[name]) // 2])
+    assert (rejection.reason, rejection.status) == ("truncated_image", 422)
+
+
+def test_limits_are_inclusive() -> None:
+    data = encoded(PICTURE)
+    width, height = PICTURE.size
+    exact = Limits(max_bytes=len(data), max_pixels=width * height, min_side=height)
+    assert read(data, limits=exact).size == PICTURE.size
+    assert refused(data, exact.model_copy(update={"max_bytes": len(data) - 1})).reason == "too_large"
+    assert refused(data, exact.model_copy(update={"max_pixels": width * height - 1})).reason == "too_many_pixels"
+    assert refused(data, exact.model_copy(update={"min_side": height + 1})).reason == "too_small"
+
+
+def test_thousands_of_progressive_scans_are_refused_unread() -> None:
+    data = encoded(PICTURE, progressive=True)
+    last = data.rindex(b"\xff\xda")
+    scan = data[last:-2]
+    assert refused(data[:last] + scan * 300 + b"\xff\xd9").reason == "unsupported_format"
+
+
+def webp_bomb() -> bytes:
+    chunk = b"\0\0\0\0" + (16_383).to_bytes(3, "little") * 2
+    body = b"WEBPVP8X" + struct.pack("<I", len(chunk)) + chunk + encoded(PICTURE, "WEBP")[12:]
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def png_bomb() -> bytes:
+    return encoded(Image.new("1", (30_000, 30_000)), "PNG")
+
+
+def tiff_bomb() -> bytes:
+    """64 x 64 pixels in one tile of 40,000 x 40,000."""
+    tags = {256: 64, 257: 64, 258: 8, 259: 5, 262: 1, 277: 1, 322: 40_000, 323: 40_000, 324: 8, 325: 4}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 12) + b"\x80\0\0\0" + struct.pack("<H", len(tags)) + entries + b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("bomb", [webp_bomb, png_bomb, tiff_bomb])
+def test_bombs_are_refused_before_their_pixels_are_allocated(bomb: Callable[[], bytes]) -> None:
+    program = (
+        "import resource, sys\n"
+        "from handler.decode import Limits, decode\n"
+        "from handler.errors import TooManyPixels\n"
+        "data = sys.stdin.buffer.read()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n    decode(data, Limits(), 128)\n    sys.exit(3)\nexcept TooManyPixels:\n    pass\n"
+        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000\n"
+    )
+    subprocess.run([sys.executable, "-c", program], input=bomb(), check=True, timeout=60)
