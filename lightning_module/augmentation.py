@@ -26,7 +26,7 @@ class RandomView(v2.Transform):
 
     def __init__(
         self,
-        size: int,
+        size: int = 128,
         zoom: tuple[float, float] = (0.75, 1.4),
         shear: float = 10.0,
         rotation: float = 180.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,13 @@ class AveragedWeights(WeightAveraging):
     def _average(self, averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         steps = float(count)
         decay = min(self.decay, (1 + steps) / (10 + steps))
-        return averaged * decay + current * (1 - decay)
+        if not averaged.is_floating_point():
+            return current
+        return torch.lerp(averaged, current.to(averaged.dtype), 1 - decay)
 
 
 class GrowingResolution(pl.Callback):
-    """Trains at small sizes first: `sizes` maps the epoch from which a size holds to that size in pixels."""
+    """Trains and validates at small sizes first: `sizes` maps the epoch from which a size holds to pixels."""
 
     def __init__(self, sizes: dict[int, int]) -> None:
         self.sizes = {int(epoch): int(size) for epoch, size in sizes.items()}
@@ -74,11 +77,12 @@ class FrozenBackbone(pl.Callback):
 
 
 class Throughput(pl.Callback):
-    """Images a second on the progress bar and in the logs, over the epoch so far."""
+    """Training images a second, on the progress bar and in the logs; a line an epoch where no terminal shows a bar."""
 
     def __init__(self) -> None:
         self._began = 0.0
         self._images = 0
+        self._rate = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
@@ -87,6 +91,14 @@ class Throughput(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._images += len(batch["label"]) * trainer.world_size
-        rate = self._images / (time.perf_counter() - self._began)
-        pl_module.log("img/s", rate, prog_bar=True, on_step=True, on_epoch=False)
+        self._images += len(batch["row"]) * trainer.world_size
+        self._rate = self._images / (time.perf_counter() - self._began)
+        pl_module.log("img/s", self._rate, prog_bar=True, on_step=True, on_epoch=False)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if sys.stdout.isatty() or not trainer.is_global_zero:
+            return
+        metrics = {name: float(trainer.callback_metrics[name]) for name in trainer.callback_metrics}
+        shown = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("val/loss", "val/auroc") if name in metrics)
+        size = trainer.datamodule.size  # type: ignore[attr-defined]
+        print(f"epoch {trainer.current_epoch}: {size} px, {self._rate:.0f} img/s, {shown}", flush=True)

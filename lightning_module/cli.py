@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,37 +14,61 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_module.callbacks import AtomicCheckpointIO, Throughput
 from lightning_module.datamodule import LesionData
+from lightning_module.datasets.errors import DatasetError
 from lightning_module.module import LesionModule
+from lightning_module.networks import WeightsUnavailable
 
-LAST = "last.ckpt"
+LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 class LesionCLI(LightningCLI):
     """Adds the checkpoints, the logs and the resumption that every run has."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--resume", type=bool, default=True, help="continue from last.ckpt in the run's folder")
+        parser.add_argument("--resume", type=bool, default=True, help="fit continues from last.ckpt in its folder")
         for name in ("classes", "head"):
             parser.link_arguments(f"model.{name}", f"data.{name}")
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
-        last = Path(config.trainer.default_root_dir or ".") / LAST
-        if self.subcommand == "fit" and config.resume and config.ckpt_path is None and last.exists():
-            print(f"resuming from {last}", flush=True)
-            config.ckpt_path = str(last)
+        folder = Path(config.trainer.default_root_dir)
+        fitting = self.subcommand == "fit"
+        known = folder / (LAST if fitting else BEST)
+        if config.ckpt_path is None and known.exists() and (config.resume or not fitting):
+            print(f"{'resuming' if fitting else 'weights'} from {known}", flush=True)
+            config.ckpt_path = str(known)
+        if config.ckpt_path is not None:
+            # The checkpoint's weights follow; pretrained ones would be fetched for nothing.
+            config.model.weights = None
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self.config_init[self.subcommand].trainer
-        root = config.default_root_dir or "."
-        kwargs["plugins"] = [*(config.plugins or []), AtomicCheckpointIO()]
-        kwargs["callbacks"] = [*(config.callbacks or []), Throughput()]
+        root = config.default_root_dir
+        callbacks: list[pl.Callback] = [*(config.callbacks or []), Throughput()]
         if not config.fast_dev_run:
-            kwargs["callbacks"] += _checkpoints(root)
-        if config.logger in (None, True) and not config.fast_dev_run:
-            kwargs["logger"] = [TensorBoardLogger(root, name="logs"), CSVLogger(root, name="logs")]
-            kwargs["callbacks"].append(LearningRateMonitor())
-        return super().instantiate_trainer(**kwargs)
+            callbacks += _checkpoints(root)
+            if config.logger in (None, True):
+                board = TensorBoardLogger(root, name="logs")
+                kwargs["logger"] = [board, CSVLogger(root, name="logs", version=f"version_{board.version}")]
+            if config.logger is not False:
+                callbacks.append(LearningRateMonitor())
+        plugins = [*(config.plugins or []), AtomicCheckpointIO()]
+        return super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one LightningCLI subcommand; what the user can mend ends in one line, not in a traceback."""
+    try:
+        LesionCLI(
+            LesionModule,
+            LesionData,
+            args=list(argv) if argv is not None else None,
+            seed_everything_default=0,
+            trainer_defaults={"default_root_dir": "runs/lesion"},
+            save_config_kwargs={"overwrite": True},
+        )
+    except (DatasetError, WeightsUnavailable) as error:
+        sys.exit(f"error: {error}")
 
 
 def _checkpoints(folder: str) -> list[pl.Callback]:
@@ -51,15 +76,3 @@ def _checkpoints(folder: str) -> list[pl.Callback]:
         ModelCheckpoint(folder, filename="best", monitor="val/auroc", mode="max", enable_version_counter=False),
         ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run one LightningCLI subcommand."""
-    LesionCLI(
-        LesionModule,
-        LesionData,
-        args=list(argv) if argv is not None else None,
-        seed_everything_default=0,
-        trainer_defaults={"default_root_dir": "runs/lesion"},
-        save_config_kwargs={"overwrite": True},
-    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
@@ -14,7 +15,8 @@ from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 from handler.geometry import Geometry
 from lightning_module import losses, networks, schedules
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
-from lightning_module.datamodule import Batch
+from lightning_module.datamodule import Batch, LesionData
+from lightning_module.occlusion import RandomOcclusion
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -48,6 +50,7 @@ class LesionModule(pl.LightningModule):
         schedule_options: dict[str, Any] | None = None,
         view: dict[str, Any] | None = None,
         colour: dict[str, Any] | None = None,
+        occlusion: dict[str, Any] | None = None,
         mix: dict[str, Any] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
@@ -59,39 +62,51 @@ class LesionModule(pl.LightningModule):
         for name in ("classes", "malignant", "mean", "std"):
             self.hparams[name] = list(self.hparams[name])
         self.malignant_indices = _malignant_indices(head, classes, malignant)
-        outputs = 1 if head == "sigmoid" else len(classes)
-        self.network = networks.build(architecture, outputs, weights, **(network or {}))
+        self.network = networks.build(architecture, 1 if head == "sigmoid" else len(classes), weights, **(network or {}))
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.loss = self._loss(None)
         self.schedule = schedules.make(schedule, **(schedule_options or {}))
-        self.view = RandomView(size=0, **(view or {}))
+        self.view = RandomView(**(view or {}))
+        self.occlusion = RandomOcclusion(**(occlusion or {}))
         self.colour = RandomColour(**(colour or {}))
         self.mix = Mix(max(2, len(classes)), **(mix or {}))
         self.auroc = BinaryAUROC()
         self.average_precision = BinaryAveragePrecision()
         self._compiled: Any = torch.compile(self.network) if compile else self.network
+        self._seed = torch.initial_seed()
         self._described: dict[str, Any] | None = None
+
+    @property
+    def data(self) -> LesionData:
+        """The data module in use."""
+        return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return]
 
     def setup(self, stage: str) -> None:
         """Class weights come from the training rows."""
         if stage == "fit":
-            self.loss = self._loss(self.trainer.datamodule.class_counts())  # type: ignore[attr-defined]
+            self.loss = self._loss(self.data.class_counts())
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits of uint8 NCHW pixels."""
         return self._logits(pixels.float() / 255)
 
     def on_train_epoch_start(self) -> None:
-        # Dropout and augmentation depend on the epoch alone, so that a resumed run repeats what it would have done.
-        torch.manual_seed(self.trainer.datamodule.hparams["seed"] * 100_003 + self.current_epoch)  # type: ignore[attr-defined]
-        self.view.size = self.trainer.datamodule.size  # type: ignore[attr-defined]
+        """Dropout and augmentation depend on seed and epoch alone: a resumed run repeats what it would have done."""
+        torch.manual_seed((self._seed * 1009 + self.global_rank) * 100_003 + self.current_epoch)
+        self.view.size = self.data.size
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Training batches are augmented here: on the device, and in full precision."""
+        if not self.trainer.training:
+            return batch
+        images = self.colour(self.occlusion(self.view(batch["pixels"])))
+        images, targets = self.mix(images, batch["label"])
+        return {"images": images, "targets": targets, "row": batch["row"]}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images = self.colour(self.view(batch["pixels"]))
-        images, targets = self.mix(images, batch["label"])
-        loss: Tensor = self.loss(self._logits(images), targets)
-        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(images))
+        loss: Tensor = self.loss(self._logits(batch["images"]).float(), batch["targets"])
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch["row"]))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -107,11 +122,13 @@ class LesionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         options = self.hparams
-        parameters = [parameter for parameter in self.network.parameters()]
+        parameters = list(self.network.parameters())
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options["weight_decay"]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
+        if options["optimizer"] not in OPTIMISERS:
+            raise ValueError(f"Unknown optimizer {options['optimizer']!r}. Known: {', '.join(OPTIMISERS)}.")
         make = OPTIMISERS[options["optimizer"]]
         optimizer = make(groups, lr=options["lr"], **(options["optimizer_options"] or {}))
         total = max(1, int(self.trainer.estimated_stepping_batches))
@@ -119,15 +136,17 @@ class LesionModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what a bundle is made from: geometry and data description."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if data is None:
+        """Adds what a bundle is made from: the geometry that was validated, and which data this was."""
+        if getattr(self.trainer, "datamodule", None) is None:
             return
-        self._described = self._described or data.describe()
-        geometry = data.geometry.model_dump()
-        checkpoint["hyper_parameters"] = {
-            **checkpoint["hyper_parameters"], "geometry": geometry, "data": self._described
-        }
+        self._described = self._described or self.data.describe()
+        found = {"geometry": self.data.geometry.model_dump(), "data": self._described}
+        checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], **found}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Evaluation runs at the geometry that the checkpoint was validated at."""
+        if self.trainer.state.fn != TrainerFn.FITTING and getattr(self.trainer, "datamodule", None) is not None:
+            self.data.resize(checkpoint["hyper_parameters"]["geometry"]["size"])
 
     @staticmethod
     def load_for_export(path: str) -> tuple[nn.Module, dict[str, Any]]:

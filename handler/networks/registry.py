@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from handler.networks.inverted_residual import efficientnet_b4, mobilenet_v2
 from handler.networks.network import Network
+from handler.networks.plain import cnn28, small_cnn
 from handler.networks.resnet import resnet18, resnet34, resnet50, se_resnet50
 
 ARCHITECTURES: dict[str, Callable[..., Network]] = {
@@ -13,6 +15,10 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "resnet34": resnet34,
     "resnet50": resnet50,
     "se_resnet50": se_resnet50,
+    "mobilenet_v2": mobilenet_v2,
+    "efficientnet_b4": efficientnet_b4,
+    "small_cnn": small_cnn,
+    "cnn28": cnn28,
 }
 
 

@@ -73,7 +73,9 @@ class Bottleneck(nn.Module):
 class ResNetBackbone(nn.Module):
     """Everything before the pooling."""
 
-    def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: Sequence[int], reduction: int | None) -> None:
+    def __init__(
+        self, block: type[BasicBlock] | type[Bottleneck], depths: Sequence[int], reduction: int | None
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
