@@ -14,6 +14,7 @@ from gateway.upstream import Answer, Lost, Pool, Refused
 
 Task = Literal["predictions", "explanations"]
 DIED = b"Worker died"
+DIED_WITH = (500, 507)  # the jobs of a killed worker are answered with the one or the other
 
 
 class Workforce(Protocol):
@@ -58,7 +59,7 @@ class Backend:
             except Lost:
                 cause = "connection_lost"
             else:
-                if answer.status != 500 or DIED not in answer.body:
+                if answer.status not in DIED_WITH or DIED not in answer.body:
                     return answer
                 cause = "worker_died"
             if attempt == 1:

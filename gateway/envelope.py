@@ -63,6 +63,8 @@ class Envelope:
 
         async def refuse(problem: Problem) -> None:
             note["reason"] = problem.reason
+            if problem.status >= 500:
+                note["detail"] = problem.detail
             self._metrics.problems.labels(problem.reason).inc()
             if not status:
                 await problem.response(request_id)(scope, receive, tagged)

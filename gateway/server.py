@@ -18,6 +18,7 @@ from gateway.settings import Settings
 from gateway.traffic import Traffic
 
 BODY_SLACK_S = 5.0
+NEWCOMER_S = 0.5
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -30,6 +31,7 @@ class PatientProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _in_message = False
     _in_body = False
+    _stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,6 +52,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_body = True
         self._unwatch()
         super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._in_message = self._in_body = False
@@ -59,6 +63,14 @@ class PatientProtocol(HttpToolsProtocol):
         self._unwatch()
         self._unwatch_sending()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        if self.cycle is None:  # has just connected and is about to ask: closing now would lose its request
+            self._stopping = True
+            self._unwatch()
+            self._watch(NEWCOMER_S)
+        else:
+            super().shutdown()
 
     def pause_writing(self) -> None:
         super().pause_writing()

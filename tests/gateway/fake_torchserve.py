@@ -53,6 +53,7 @@ class FakeTorchServe:
         self.queue_full = False
         self.queue_full_after: int | None = None  # so many predictions in all, then the queue is full
         self.deaths = 0  # that many of the next predictions end in a dead worker
+        self.death_status = 500
         self.hang_ups = 0  # that many of the next predictions end in a closed connection
         self.delay = 0.0
         self.fail: tuple[int, dict[str, Any]] | None = None
@@ -135,7 +136,7 @@ class FakeTorchServe:
             return web.Response()
         if self.deaths:
             self.deaths -= 1
-            return _error(500, "InternalServerException", "Worker died.")
+            return _error(self.death_status, "InternalServerException", "Worker died.")
         full = self.queue_full_after is not None and self.started > self.queue_full_after
         if self.queue_full or full or not self.workers:
             return _error(503, "ServiceUnavailableException", NO_WORKER)

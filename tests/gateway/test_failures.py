@@ -51,10 +51,11 @@ def test_a_server_that_is_gone_is_unavailable_and_recovers_without_help(
     assert gateway.predict().status_code == 200
 
 
-@pytest.mark.parametrize("fault", ["deaths", "hang_ups"])
+@pytest.mark.parametrize(("fault", "status"), [("deaths", 500), ("deaths", 507), ("hang_ups", 0)])
 def test_a_prediction_lost_to_a_dying_worker_is_asked_again_unseen(
-    gateway: Gateway, torchserve: FakeTorchServe, fault: str
+    gateway: Gateway, torchserve: FakeTorchServe, fault: str, status: int
 ) -> None:
+    torchserve.death_status = status
     setattr(torchserve, fault, 1)
     assert gateway.predict().status_code == 200
     cause = {"deaths": "worker_died", "hang_ups": "connection_lost"}[fault]

@@ -164,6 +164,19 @@ def test_drain_is_refused_at_an_address_that_is_not_loopback(start: Start) -> No
     assert httpx.post(f"http://{own}:{gateway.port}/drain").status_code == 403
 
 
+def test_a_client_that_has_just_connected_is_still_served_when_stopping(gateway: Gateway) -> None:
+    gateway.http.close()
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as newcomer:
+        until(lambda: any(connection.cycle is None for connection in gateway.server.server_state.connections))
+        gateway.signal(signal.SIGTERM)
+        until(lambda: gateway.server.should_exit and not gateway.server.servers[0].is_serving())
+        newcomer.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nIMAGE")
+        answer = b"".join(iter(lambda: newcomer.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
+    gateway.join()
+
+
 @pytest.fixture
 def process(torchserve: FakeTorchServe):  # type: ignore[no-untyped-def]
     """A gateway as a process of its own, and its address."""
