@@ -13,10 +13,10 @@ Pixels = NDArray[np.uint8]
 THUMBNAIL = 32
 # Luminance, red against green, yellow against blue; on the 0..1 scale.
 OPPONENTS = np.array([[0.299, 1, 0.5], [0.587, -1, 0.5], [0.114, 0, -1]], np.float32) * np.float32(1 / 255)
-# Mean absolute Laplacian over mean absolute gradient: 3 for white noise, 1.5 for the median lesion, below 1.1 for a
+# Mean absolute Laplacian over mean absolute gradient: 3 for white noise, 1.2 for the median lesion, below 0.9 for a
 # lesion blurred by two pixels. The floor, in grey levels, keeps quantisation noise from passing for detail.
 NOISE_RATIO = 3.0
-GRADIENT_FLOOR = 0.3
+GRADIENT_FLOOR = 1.0
 BLACK, WHITE = 16 / 255, 245 / 255
 FULL_CONTRAST = 50 / 255
 
