@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import itertools
 import json
 import time
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.run.transports.add(transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
@@ -71,6 +73,7 @@ class Connection(asyncio.Protocol):
                 self._ask()
 
     def connection_lost(self, _: Exception | None) -> None:
+        self.run.transports.discard(self.transport)
         if self.asked_at and not self.run.over:
             self.run.failed()
         self.run.lost()
@@ -101,6 +104,7 @@ class Run:
         self.counting = False
         self.over = False
         self.opening: set[asyncio.Task[Any]] = set()
+        self.transports: set[asyncio.Transport] = set()
 
     async def run(self) -> Sample:
         for _ in range(self.concurrency):
@@ -112,6 +116,7 @@ class Run:
         self.counting = False
         self.over = True
         self.sample.seconds = time.perf_counter() - started
+        await self._hang_up()
         return self.sample
 
     def answered(self, status: int, latency: float) -> None:
@@ -128,6 +133,15 @@ class Run:
     def lost(self) -> None:
         if not self.over:
             self._open()
+
+    async def _hang_up(self) -> None:
+        for task in self.opening:
+            task.cancel()
+        await asyncio.gather(*self.opening, return_exceptions=True)
+        while self.transports:
+            for transport in self.transports:
+                transport.abort()
+            await asyncio.sleep(0)
 
     def _open(self) -> None:
         task = asyncio.ensure_future(self._connect())
@@ -163,15 +177,11 @@ def drive(url: str, bodies: Sequence[bytes], concurrency: int, seconds: float, w
 
 def ask(url: str, body: bytes) -> dict[str, Any]:
     """One request; the JSON of its answer."""
-
-    async def main() -> bytes:
-        parts = urlsplit(url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: image/jpeg\r\n"
-        writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
-        answer = await reader.read()
-        writer.close()
-        return answer.split(b"\r\n\r\n", 1)[1]
-
-    told: dict[str, Any] = json.loads(asyncio.run(main()))
-    return told
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
+    try:
+        connection.request("POST", parts.path, body, {"Content-Type": "image/jpeg"})
+        told: dict[str, Any] = json.loads(connection.getresponse().read())
+        return told
+    finally:
+        connection.close()

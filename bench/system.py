@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -88,6 +89,6 @@ class System:
     def _answers(self, example: bytes) -> bool:
         try:
             answer = load.ask(self.url, example)
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, http.client.HTTPException):
             return False
         return "code" not in answer
