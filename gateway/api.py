@@ -17,6 +17,7 @@ from gateway.backend import Backend, Task
 from gateway.comparison import Lesion, compare
 from gateway.health import Health
 from gateway.keys import Keys
+from gateway.metrics import Metrics
 from gateway.problems import Problem
 from gateway.settings import Settings
 from gateway.traffic import Traffic
@@ -32,12 +33,15 @@ NOT_OURS_TO_SEND = ("busy", "backend_unavailable", "backend_timeout")
 class Api:
     """One instance an application; every method is an endpoint."""
 
-    def __init__(self, settings: Settings, backend: Backend, health: Health, traffic: Traffic, keys: Keys) -> None:
+    def __init__(
+        self, settings: Settings, backend: Backend, health: Health, traffic: Traffic, keys: Keys, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._backend = backend
         self._health = health
         self._traffic = traffic
         self._keys = keys
+        self._metrics = metrics
 
     def routes(self) -> list[Route]:
         return [
@@ -128,6 +132,9 @@ class Api:
         failures = [answer for answer in answers if isinstance(answer, Problem) and answer.reason in NOT_OURS_TO_SEND]
         if len(failures) == len(answers):
             raise failures[0]
+        for answer in answers:
+            if isinstance(answer, Problem):
+                self._metrics.problems.labels(answer.reason).inc()
         return answers
 
 

@@ -36,7 +36,7 @@ def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
     backend.workforce = health
     keys = Keys(settings.api_keys_file, settings.rate_limit_per_minute)
     routes: list[BaseRoute] = [
-        *Api(settings, backend, health, traffic, keys).routes(),
+        *Api(settings, backend, health, traffic, keys, metrics).routes(),
         *Operations(settings, health, traffic, metrics).routes(),
     ]
     routes += docs.routes(settings)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
@@ -18,6 +19,7 @@ from gateway.traffic import Traffic
 
 log = logging.getLogger("gateway.health")
 FRESH_S = 0.25
+DESCRIBE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Health:
         self.golden = False
         self.description: dict[str, Any] | None = None
         self._seen_at = float("-inf")
-        self._described_at = float("-inf")
+        self._describe_at = float("-inf")
         self._look: asyncio.Task[None] | None = None
 
     @property
@@ -64,21 +66,24 @@ class Health:
         )
 
     async def watch(self) -> None:
-        """Poll for ever."""
+        """Look for ever; the description has a task of its own, since it waits in the queue with the predictions."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(self.check))
+            tasks.create_task(self._repeat(self.describe))
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.check()
+                await work()
             except Exception:
                 log.exception("the health check itself failed")
             await asyncio.sleep(self._settings.poll_interval_s)
 
     async def check(self) -> None:
-        """One round: workers and queue, the golden prediction if it is owed, manifest and card if they are old."""
+        """One round: workers and queue, and the golden prediction if it is owed."""
         await self.look()
         if self.workers_ready and not self.golden:
             await self._predict_golden()
-        if self.workers_ready and time.monotonic() - self._described_at > self._settings.model_refresh_s:
-            await self._describe()
         self._metrics.ready.set(self.readiness.ready)
 
     async def workers_ready_now(self) -> int:
@@ -111,7 +116,7 @@ class Health:
             self.golden = False
 
     def _lost(self) -> None:
-        self._seen_at = self._described_at = float("-inf")
+        self._seen_at = self._describe_at = float("-inf")
         self.workers_ready = 0
         self.golden = False
         for gauge in (self._metrics.workers_total, self._metrics.workers_ready, self._metrics.queue_pending):
@@ -125,17 +130,21 @@ class Health:
             return
         self.golden = isinstance(answer, dict) and "label" in answer
 
-    async def _describe(self) -> None:
+    async def describe(self) -> None:
+        """Ask for manifest and card if they are old, or if TorchServe was away."""
+        if not self.workers_ready or time.monotonic() < self._describe_at:
+            return
         try:
-            description = (await self._backend.model(customized=True, seconds=10)).get("customizedMetadata")
+            description = (await self._backend.model(customized=True, seconds=DESCRIBE_S)).get("customizedMetadata")
             if isinstance(description, str):
                 description = json.loads(description)
             if not isinstance(description, dict) or not isinstance(description.get("manifest"), dict):
                 raise ValueError("the handler describes itself without a manifest")
         except (OSError, ValueError) as error:
-            log.warning("the model's description is missing: %s", error)
+            self._describe_at = time.monotonic() + min(DESCRIBE_S, self._settings.model_refresh_s)
+            log.warning("the model's description is missing: %s", str(error) or type(error).__name__)
             return
-        self._described_at = time.monotonic()
+        self._describe_at = time.monotonic() + self._settings.model_refresh_s
         if description != self.description:
             self.description = description
             self._publish(description["manifest"])

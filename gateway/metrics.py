@@ -3,7 +3,7 @@
 gateway_requests_total{route,code}     requests answered; code 499: the client left before its answer
 gateway_request_seconds{route}         time to answer, buckets around the objective
 gateway_in_flight                      requests at work under /v1
-gateway_problems_total{reason}         errors by their stable reason
+gateway_problems_total{reason}         errors by their stable reason, those of single files among many included
 gateway_retries_total{cause}           predictions asked a second time: worker_died | connection_lost
 gateway_ready, gateway_draining        1 or 0, as /readyz says
 lesion_workers_ready                   workers that the management API calls READY (0 when it does not answer)

@@ -1,4 +1,8 @@
-"""uvicorn, told to drain before it stops and not to wait for clients for ever."""
+"""uvicorn, told to drain before it stops and not to wait for clients for ever.
+
+One process: it passes on several times what TorchServe can answer on the same machine, and so readiness, drain, rate
+limits, the bound on memory and the metrics are one truth. Who needs more runs more of the whole pod.
+"""
 
 from __future__ import annotations
 
