@@ -37,6 +37,9 @@ class Explainer:
 
     def heatmap(self, features: NDArray[np.float32], logits: NDArray[np.float32]) -> str:
         """A PNG as a data URI, the size of the model's crop, transparent where nothing speaks for malignancy."""
+        if self._weights is not None and self._weights.shape[1] != features.shape[-1]:
+            # Dense layers lie between the map and the head, whose rows are then no directions of the map.
+            self._weights, self.legend = None, LEGEND_WITHOUT_HEAD
         if self._weights is None:
             evidence = features.mean(-1)
         else:
