@@ -197,7 +197,7 @@ def test_malignant_classes_are_not_redefined(ham: Path) -> None:
 
 
 def test_download_without_the_client_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(SystemExit, match=r"dermserve\[download\]"):
         download.main(["out", "--collections", "70"])
 
@@ -206,7 +206,7 @@ def test_download_hands_its_options_to_the_client(monkeypatch: pytest.MonkeyPatc
     client = tmp_path / "isic"
     client.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n')
     client.chmod(0o755)
-    monkeypatch.setattr(download.shutil, "which", lambda *_, **__: str(client))
+    monkeypatch.setattr("shutil.which", lambda *_, **__: str(client))
     download.main([str(tmp_path / "out"), "--collections", "70", "--limit", "5"])
     asked = (tmp_path / "arguments").read_text().split()
     assert asked == ["image", "download", "--limit", "5", "--collections", "70", str(tmp_path / "out")]

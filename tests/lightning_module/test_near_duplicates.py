@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from lightning_module.datasets import load, synthetic
 from lightning_module.datasets.rendering import draw
 from lightning_module.splits import Split, grouped
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "copied": lambda image: image,
     "halved": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.BILINEAR),
     "brightened": lambda image: ImageEnhance.Brightness(image).enhance(1.15),
-    "mirrored": ImageOps.mirror,
+    "mirrored": lambda image: ImageOps.mirror(image),
     "turned": lambda image: image.rotate(90, expand=True),
 }
 
