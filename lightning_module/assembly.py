@@ -31,6 +31,7 @@ MOST_AUROC_LOST = 0.003
 ABSTAINED = {"sharpness": 0.005, "exposure": 0.005, "familiarity": 0.015}
 """Shares of held-out lesions that each limit may turn away."""
 BINS = 20
+THREADS = 2
 FLOAT, INT8, FAMILIARITY = "openvino/float.xml", "openvino/model.xml", "familiarity.safetensors"
 UNSET = [Threshold(sensitivity=OPERATING_POINT, value=0.5, sensitivity_ci=(0, 1), specificity=0, specificity_ci=(0, 1))]
 
@@ -100,6 +101,7 @@ def assemble(
     golden: Sequence[bytes],
     known: Mapping[str, Any],
     replicates: int = 1000,
+    most_auroc_lost: float = MOST_AUROC_LOST,
 ) -> tuple[Manifest, Quantisation]:
     """Write a whole bundle but its card into an empty folder. `known` are manifest fields about data and licence.
 
@@ -123,27 +125,30 @@ def assemble(
         "familiarity": None,
     }
     packing.write_manifest(folder, draft)
-    outputs = {name: run(folder, trained, held_out.items, name) for name in ("fp32", "int8")}
-    quantisation = compare(trained, outputs["fp32"].logits, outputs["int8"].logits, held_out)
-    draft["preferred"] = served = "int8" if quantisation.accepted else "bf16"
+    full, int8 = (backends.load(Bundle.load(folder), name, THREADS) for name in ("fp32", "int8"))
+    unseen = {"fp32": run(full, trained, held_out.items), "int8": run(int8, trained, held_out.items)}
+    quantisation = compare(trained, unseen["fp32"].logits, unseen["int8"].logits, held_out, most_auroc_lost)
+    served = int8
     if not quantisation.accepted:
-        outputs["bf16"] = run(folder, trained, held_out.items, "bf16")
         draft["backends"] = {"bf16": FLOAT, "fp32": FLOAT}
         for suffix in (".xml", ".bin"):
             (folder / INT8).with_suffix(suffix).unlink()
-    learned, unseen = run(folder, trained, fitting, served), outputs[served]
-    reference = familiarity.fit(learned.pooled, learned.descriptors, unseen.pooled, unseen.descriptors)
+        packing.write_manifest(folder, draft)
+        served = backends.load(Bundle.load(folder), "bf16", THREADS)
+        unseen["bf16"] = run(served, trained, held_out.items)
+    draft["preferred"] = served.precision
+    usual, learned = unseen[served.precision], run(served, trained, fitting)
+    reference = familiarity.fit(learned.pooled, learned.descriptors, usual.pooled, usual.descriptors)
     reference.save(folder / FAMILIARITY)
     draft["familiarity"] = FAMILIARITY
-    draft["golden"] = packing.write_golden(folder, golden, run(folder, trained, golden, "fp32").logits)
+    draft["golden"] = packing.write_golden(folder, golden, run(full, trained, golden).logits)
     packing.write_manifest(folder, draft)
-    draft |= choose(trained, unseen.logits, _ask(folder, held_out.items), held_out, replicates)
+    draft |= choose(trained, usual.logits, _ask(folder, held_out.items, served.precision), held_out, replicates)
     return packing.write_manifest(folder, draft), quantisation
 
 
-def run(folder: Path, trained: Trained, items: Sequence[bytes], precision: Precision) -> Outputs:
-    """The raw outputs of one precision of a bundle, without its limits."""
-    backend = backends.load(Bundle.load(folder), precision)
+def run(backend: backends.Backend, trained: Trained, items: Sequence[bytes]) -> Outputs:
+    """The raw outputs of a network, before any limit."""
     logits, pooled, descriptors = [], [], []
     for chunk in _chunks(items):
         pixels = np.stack(trained.pixels(chunk))
@@ -154,7 +159,13 @@ def run(folder: Path, trained: Trained, items: Sequence[bytes], precision: Preci
     return Outputs(np.concatenate(logits), np.concatenate(pooled), np.concatenate(descriptors))
 
 
-def compare(trained: Trained, full: NDArray[np.float32], int8: NDArray[np.float32], held_out: HeldOut) -> Quantisation:
+def compare(
+    trained: Trained,
+    full: NDArray[np.float32],
+    int8: NDArray[np.float32],
+    held_out: HeldOut,
+    most_auroc_lost: float = MOST_AUROC_LOST,
+) -> Quantisation:
     """What int8 loses against fp32, both at the temperature of fp32."""
     temperature = calibration.temperature(full, held_out.truth, trained.malignant_indices)
     ours, theirs = (
@@ -162,7 +173,7 @@ def compare(trained: Trained, full: NDArray[np.float32], int8: NDArray[np.float3
     )
     lost = ranking(theirs)["auroc"] - ranking(ours)["auroc"]
     largest = float(np.abs(ours.probability - theirs.probability).max())
-    return Quantisation(auroc_lost=lost, largest_change=largest, accepted=lost <= MOST_AUROC_LOST)
+    return Quantisation(auroc_lost=lost, largest_change=largest, accepted=lost <= most_auroc_lost)
 
 
 def choose(
@@ -219,9 +230,8 @@ def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> N
     packing.write_weights(network, folder)
 
 
-def _ask(folder: Path, items: Sequence[bytes]) -> list[Prediction]:
-    served = Bundle.load(folder).manifest.preferred
-    return answers(Predictor.load(folder, backend=served), _chunks(items))
+def _ask(folder: Path, items: Sequence[bytes], precision: Precision) -> list[Prediction]:
+    return answers(Predictor.load(folder, precision, THREADS), _chunks(items))
 
 
 def _chunks(items: Sequence[bytes]) -> list[list[bytes]]:
