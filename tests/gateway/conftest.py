@@ -44,6 +44,10 @@ class Gateway:
     def ready(self) -> bool:
         return self.http.get("/readyz").status_code == 200
 
+    def complete(self) -> bool:
+        """Ready, and the model is described."""
+        return self.ready() and self.http.get("/v1/model").status_code != 503
+
     def predict(self, image: bytes = b"IMAGE 0.3", **options: Any) -> httpx.Response:
         return self.http.post("/v1/predict", content=image, **options)
 
@@ -67,6 +71,30 @@ class Gateway:
         self.join()
 
 
+def quick(fake: FakeTorchServe, **settings: Any) -> Settings:
+    """Settings for a test: a free port, the fake TorchServe, short intervals."""
+    chosen: dict[str, Any] = {
+        "port": 0,
+        "inference_url": fake.inference_url,
+        "management_url": fake.management_url,
+        "poll_interval_s": 0.03,
+        "keep_alive_s": 5,
+        **settings,
+    }
+    return Settings(**chosen)
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[Gateway]:
+    """A gateway with the default settings for all tests that only ask it something."""
+    fake = FakeTorchServe()
+    gateway = Gateway(quick(fake))
+    until(gateway.complete)
+    yield gateway
+    gateway.stop()
+    fake.close()
+
+
 @pytest.fixture
 def torchserve() -> Iterator[FakeTorchServe]:
     fake = FakeTorchServe()
@@ -80,18 +108,10 @@ def start(torchserve: FakeTorchServe) -> Iterator[Callable[..., Gateway]]:
     running: list[Gateway] = []
 
     def begin(*, wait: bool = True, **settings: Any) -> Gateway:
-        chosen: dict[str, Any] = {
-            "port": 0,
-            "inference_url": torchserve.inference_url,
-            "management_url": torchserve.management_url,
-            "poll_interval_s": 0.03,
-            "keep_alive_s": 5,
-            **settings,
-        }
-        gateway = Gateway(Settings(**chosen))
+        gateway = Gateway(quick(torchserve, **settings))
         running.append(gateway)
         if wait:
-            until(lambda: gateway.ready() and gateway.http.get("/v1/model").status_code != 503)
+            until(gateway.complete)
         return gateway
 
     yield begin
@@ -101,5 +121,5 @@ def start(torchserve: FakeTorchServe) -> Iterator[Callable[..., Gateway]]:
 
 @pytest.fixture
 def gateway(start: Callable[..., Gateway]) -> Gateway:
-    """A gateway with the default settings, ready."""
+    """One of its own for a test that hurts or counts, with the default settings, ready."""
     return start()

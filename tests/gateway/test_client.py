@@ -19,10 +19,10 @@ from tests.gateway.fake_torchserve import NOTICE, FakeTorchServe
 Start = Callable[..., Gateway]
 
 
-def test_one_image_as_bytes_or_path(gateway: Gateway, tmp_path: Path) -> None:
+def test_one_image_as_bytes_or_path(standing: Gateway, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"IMAGE 0.3 1,0")
-    with Client(gateway.url) as client:
+    with Client(standing.url) as client:
         for image in (path, path.read_bytes()):
             prediction = client.predict(image)
             assert (prediction.label, prediction.probability, prediction.notice) == ("malignant", 0.3, NOTICE)
@@ -32,8 +32,8 @@ def test_one_image_as_bytes_or_path(gateway: Gateway, tmp_path: Path) -> None:
         assert heatmap.startswith("data:image/png")
 
 
-def test_many_images_and_their_refusals(gateway: Gateway) -> None:
-    with Client(gateway.url) as client:
+def test_many_images_and_their_refusals(standing: Gateway) -> None:
+    with Client(standing.url) as client:
         good, bad = client.predict_many({"a.jpg": b"IMAGE 0.3", "b.pdf": b"%PDF"})
         assert isinstance(good, Prediction)
         assert good.filename == "a.jpg"
@@ -41,9 +41,9 @@ def test_many_images_and_their_refusals(gateway: Gateway) -> None:
         assert (bad.reason, bad.status, bad.filename) == ("not_an_image", 415, "b.pdf")
 
 
-def test_a_comparison_the_model_and_readiness(gateway: Gateway) -> None:
+def test_a_comparison_the_model_and_readiness(standing: Gateway) -> None:
     images = {"a": b"IMAGE 0.05 1,0", "b": b"IMAGE 0.05 1,0.1", "c": b"IMAGE 0.9 0,1", "d": b"%PDF"}
-    with Client(gateway.url) as client:
+    with Client(standing.url) as client:
         comparison = client.compare(images)
         assert comparison.ugly_duckling == 2
         assert comparison.lesions[0].filename == "c"
@@ -52,9 +52,9 @@ def test_a_comparison_the_model_and_readiness(gateway: Gateway) -> None:
         assert client.ready()
 
 
-def test_the_async_client_does_the_same(gateway: Gateway) -> None:
+def test_the_async_client_does_the_same(standing: Gateway) -> None:
     async def ask() -> None:
-        async with AsyncClient(gateway.url) as client:
+        async with AsyncClient(standing.url) as client:
             assert (await client.predict(b"IMAGE 0.3")).probability == 0.3
             assert (await client.explain(b"IMAGE 0.3 1,0")).heatmap
             assert len(await client.predict_many({"a": b"IMAGE", "b": b"%PDF"})) == 2
@@ -67,8 +67,8 @@ def test_the_async_client_does_the_same(gateway: Gateway) -> None:
     asyncio.run(ask())
 
 
-def test_a_refused_image_is_an_error_with_reason_and_advice(gateway: Gateway) -> None:
-    with Client(gateway.url) as client, pytest.raises(ApiError) as refused:
+def test_a_refused_image_is_an_error_with_reason_and_advice(standing: Gateway) -> None:
+    with Client(standing.url) as client, pytest.raises(ApiError) as refused:
         client.predict(b"TRUNCATED")
     error = refused.value
     assert (error.status, error.reason) == (422, "truncated_image")

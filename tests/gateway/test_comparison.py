@@ -18,8 +18,8 @@ def ask(gateway: Gateway, *images: bytes) -> dict:  # type: ignore[type-arg]
     return dict(answer.json())
 
 
-def test_the_lesion_that_differs_is_the_ugly_duckling(gateway: Gateway) -> None:
-    answer = ask(gateway, *ALIKE, b"IMAGE 0.6 0,0,1")
+def test_the_lesion_that_differs_is_the_ugly_duckling(standing: Gateway) -> None:
+    answer = ask(standing, *ALIKE, b"IMAGE 0.6 0,0,1")
     assert answer["ugly_duckling"] == 3
     assert [lesion["index"] for lesion in answer["lesions"]] == [3, 2, 0, 1]
     assert [lesion["rank"] for lesion in answer["lesions"]] == [1, 2, 3, 4]
@@ -32,14 +32,14 @@ def test_the_lesion_that_differs_is_the_ugly_duckling(gateway: Gateway) -> None:
     assert "features" not in first
 
 
-def test_lesions_that_are_all_alike_have_no_ugly_duckling(gateway: Gateway) -> None:
-    answer = ask(gateway, *[b"IMAGE 0.05 1,0,0"] * 4)
+def test_lesions_that_are_all_alike_have_no_ugly_duckling(standing: Gateway) -> None:
+    answer = ask(standing, *[b"IMAGE 0.05 1,0,0"] * 4)
     assert answer["ugly_duckling"] is None
     assert "No lesion differs" in answer["reason"]
 
 
-def test_fewer_than_three_analysable_lesions_are_ranked_and_told_why(gateway: Gateway) -> None:
-    answer = ask(gateway, ALIKE[0], b"%PDF", b"IMAGE 0.6 0,0,1", b"IMAGE abstain 0,1,0")
+def test_fewer_than_three_analysable_lesions_are_ranked_and_told_why(standing: Gateway) -> None:
+    answer = ask(standing, ALIKE[0], b"%PDF", b"IMAGE 0.6 0,0,1", b"IMAGE abstain 0,1,0")
     assert answer["ugly_duckling"] is None
     assert "at least three" in answer["reason"]
     assert [lesion["rank"] for lesion in answer["lesions"]] == [1, 2, None, None]
@@ -47,8 +47,8 @@ def test_fewer_than_three_analysable_lesions_are_ranked_and_told_why(gateway: Ga
     assert answer["lesions"][3]["label"] == "abstain"
 
 
-def test_one_image_is_no_comparison(gateway: Gateway) -> None:
-    answer = gateway.http.post("/v1/compare", files={"file": ("a.jpg", ALIKE[0])})
+def test_one_image_is_no_comparison(standing: Gateway) -> None:
+    answer = standing.http.post("/v1/compare", files={"file": ("a.jpg", ALIKE[0])})
     assert (answer.status_code, answer.json()["reason"]) == (422, "too_few_files")
 
 

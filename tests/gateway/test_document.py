@@ -30,17 +30,17 @@ def operations() -> list[dict[str, Any]]:
     return [operation for methods in API["paths"].values() for operation in methods.values()]
 
 
-def test_every_route_is_documented_and_every_documented_route_is_there(gateway: Gateway) -> None:
-    served = {route for route in gateway.routes if not route.startswith(("/static", "/docs", "/openapi"))}
+def test_every_route_is_documented_and_every_documented_route_is_there(standing: Gateway) -> None:
+    served = {route for route in standing.routes if not route.startswith(("/static", "/docs", "/openapi"))}
     assert set(API["paths"]) == served - {"/", "/sw.js", "/manifest.webmanifest"}
 
 
-def test_every_reason_is_documented_somewhere(gateway: Gateway) -> None:
-    locked = document(gateway.settings.model_copy(update={"api_keys_file": Path("keys")}))
+def test_every_reason_is_documented_somewhere(standing: Gateway) -> None:
+    locked = document(standing.settings.model_copy(update={"api_keys_file": Path("keys")}))
     text = str(locked["paths"])
     missing = [reason for reason in KINDS if f"'{reason}'" not in text]
     assert missing == ["not_found", "method_not_allowed"]
-    page = gateway.http.get("/docs").text
+    page = standing.http.get("/docs").text
     assert all(f'id="{reason}"' in page for reason in KINDS)
 
 
@@ -58,19 +58,19 @@ def test_the_examples_carry_the_notice_of_the_handler() -> None:
     assert NOTICE == SAID
 
 
-def test_answers_fit_their_schemas(gateway: Gateway) -> None:
+def test_answers_fit_their_schemas(standing: Gateway) -> None:
     files = [("file", (name, b"IMAGE 0.3 1,0")) for name in "abc"]
     for path, name in (("/v1/predict", "Results"), ("/v1/explain", "Results"), ("/v1/compare", "Comparison")):
-        jsonschema.validate(gateway.http.post(path, files=[*files, ("file", ("d", b"%PDF"))]).json(), schema(name))
-    jsonschema.validate(gateway.predict(b"IMAGE abstain").json(), schema("Prediction"))
-    jsonschema.validate(gateway.http.post("/v1/explain", content=b"IMAGE").json(), schema("Explanation"))
-    jsonschema.validate(gateway.http.get("/v1/model").json(), schema("Model"))
-    jsonschema.validate(gateway.predict(b"%PDF").json(), schema("Problem"))
-    jsonschema.validate(gateway.http.get("/readyz").json(), schema("Readiness"))
+        jsonschema.validate(standing.http.post(path, files=[*files, ("file", ("d", b"%PDF"))]).json(), schema(name))
+    jsonschema.validate(standing.predict(b"IMAGE abstain").json(), schema("Prediction"))
+    jsonschema.validate(standing.http.post("/v1/explain", content=b"IMAGE").json(), schema("Explanation"))
+    jsonschema.validate(standing.http.get("/v1/model").json(), schema("Model"))
+    jsonschema.validate(standing.predict(b"%PDF").json(), schema("Problem"))
+    jsonschema.validate(standing.http.get("/readyz").json(), schema("Readiness"))
 
 
-def test_the_page_asks_nobody_else_and_runs_no_script(gateway: Gateway) -> None:
-    answer = gateway.http.get("/docs")
+def test_the_page_asks_nobody_else_and_runs_no_script(standing: Gateway) -> None:
+    answer = standing.http.get("/docs")
     policy = answer.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
@@ -79,25 +79,25 @@ def test_the_page_asks_nobody_else_and_runs_no_script(gateway: Gateway) -> None:
     linked = re.findall(r'(?:href|src)="([^"]+)"', answer.text)
     assert all(link.startswith(("/", "#")) for link in linked)
     for link in {link for link in linked if link.startswith("/")}:
-        assert gateway.http.get(link).status_code == 200, link
+        assert standing.http.get(link).status_code == 200, link
 
 
-def test_the_page_shows_a_hostile_host_as_text(gateway: Gateway) -> None:
-    answer = gateway.http.get("/docs", headers={"host": 'a"><script>alert(1)</script>'})
+def test_the_page_shows_a_hostile_host_as_text(standing: Gateway) -> None:
+    answer = standing.http.get("/docs", headers={"host": 'a"><script>alert(1)</script>'})
     assert "<script" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/v1", "/v1/predict/", "/docs/", "/%2e%2e/etc/passwd", "/v1/\N{SNOWMAN}"])
-def test_an_unknown_address_is_a_problem(gateway: Gateway, path: str) -> None:
-    answer = gateway.http.get(path, follow_redirects=False)
+def test_an_unknown_address_is_a_problem(standing: Gateway, path: str) -> None:
+    answer = standing.http.get(path, follow_redirects=False)
     assert (answer.status_code, answer.json()["reason"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/v1/predict"), ("DELETE", "/v1/model"), ("GET", "/drain"), ("PUT", "/")]
 )
-def test_a_wrong_method_is_a_problem_that_names_the_right_one(gateway: Gateway, method: str, path: str) -> None:
-    answer = gateway.http.request(method, path)
+def test_a_wrong_method_is_a_problem_that_names_the_right_one(standing: Gateway, method: str, path: str) -> None:
+    answer = standing.http.request(method, path)
     assert (answer.status_code, answer.json()["reason"]) == (405, "method_not_allowed")
     assert answer.headers["allow"]
 

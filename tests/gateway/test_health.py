@@ -147,10 +147,10 @@ def test_drain_gives_up_at_its_deadline(start: Start, torchserve: FakeTorchServe
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Origin", "Sec-Fetch-Site"])
-def test_drain_is_refused_from_elsewhere(gateway: Gateway, header: str) -> None:
-    answer = gateway.http.post("/drain", headers={header: "somewhere"})
+def test_drain_is_refused_from_elsewhere(standing: Gateway, header: str) -> None:
+    answer = standing.http.post("/drain", headers={header: "somewhere"})
     assert (answer.status_code, answer.json()["reason"]) == (403, "forbidden")
-    assert gateway.ready()
+    assert standing.ready()
 
 
 def test_drain_is_refused_at_an_address_that_is_not_loopback(start: Start) -> None:
@@ -177,66 +177,71 @@ def test_a_client_that_has_just_connected_is_still_served_when_stopping(gateway:
     gateway.join()
 
 
-@pytest.fixture
-def process(torchserve: FakeTorchServe):  # type: ignore[no-untyped-def]
-    """A gateway as a process of its own, and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PORT": str(port),
-        "DERMSERVE_PORT": "1",
-        "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
-        "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
-        "DERMSERVE_POLL_INTERVAL_S": "0.05",
-        "DERMSERVE_DRAIN_DEADLINE_S": "3",
-        "DERMSERVE_DRAIN_DELAY_S": "0.5",
-    }
-    running = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
+class Process:
+    """A gateway as a process of its own, and one client that waits for its answer."""
 
-    def ready() -> bool:
+    def __init__(self, torchserve: FakeTorchServe, delay_s: float, deadline_s: int) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        environment = {
+            **os.environ,
+            "PORT": str(port),
+            "DERMSERVE_PORT": "1",
+            "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
+            "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
+            "DERMSERVE_POLL_INTERVAL_S": "0.05",
+            "DERMSERVE_DRAIN_DELAY_S": str(delay_s),
+            "DERMSERVE_DRAIN_DEADLINE_S": str(deadline_s),
+        }
+        command = [sys.executable, "-m", "gateway"]
+        self.running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        until(lambda: self.readyz() == 200, 30)
+        torchserve.hold = threading.Event()
+        before = torchserve.started
+        self.answers: list[httpx.Response] = []
+        self.client = threading.Thread(target=self._ask)
+        self.client.start()
+        until(lambda: torchserve.started == before + 1)
+
+    def _ask(self) -> None:
+        self.answers.append(httpx.post(f"{self.url}/v1/predict", content=b"IMAGE", timeout=30))
+
+    def readyz(self) -> int | None:
+        """The status, or None where nobody listens."""
         try:
-            return httpx.get(f"{url}/readyz").status_code == 200
+            return httpx.get(f"{self.url}/readyz").status_code
         except httpx.TransportError:
-            return False
+            return None
 
-    until(ready, 20)
-    yield running, url
-    running.kill()
-    running.wait()
+    def __enter__(self) -> Process:
+        return self
 
-
-def test_sigterm_makes_unready_ends_what_is_at_work_and_exits(process, torchserve: FakeTorchServe) -> None:  # type: ignore[no-untyped-def]
-    running, url = process
-    torchserve.hold = threading.Event()
-    before = torchserve.started
-    answers: list[httpx.Response] = []
-    waiting = threading.Thread(target=lambda: answers.append(httpx.post(f"{url}/v1/predict", content=b"IMAGE")))
-    waiting.start()
-    until(lambda: torchserve.started == before + 1)
-    running.send_signal(signal.SIGTERM)
-    until(lambda: httpx.get(f"{url}/readyz").status_code == 503)
-    with pytest.raises(subprocess.TimeoutExpired):
-        running.wait(0.8)
-    torchserve.hold.set()
-    waiting.join()
-    assert answers[0].status_code == 200
-    assert running.wait(10) == 0
+    def __exit__(self, *_: object) -> None:
+        self.running.kill()
+        self.running.wait()
+        self.client.join()
 
 
-def test_what_does_not_end_is_ended_at_the_deadline(process, torchserve: FakeTorchServe) -> None:  # type: ignore[no-untyped-def]
-    running, url = process
-    torchserve.hold = threading.Event()
-    before = torchserve.started
-    answers: list[httpx.Response] = []
-    waiting = threading.Thread(target=lambda: answers.append(httpx.post(f"{url}/v1/predict", content=b"IMAGE")))
-    waiting.start()
-    until(lambda: torchserve.started == before + 1)
-    began = time.monotonic()
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(10) == 0
-    assert time.monotonic() - began > 3
-    waiting.join()
-    assert (answers[0].status_code, answers[0].json()["reason"]) == (503, "shutting_down")
+def test_sigterm_makes_unready_ends_what_is_at_work_and_exits(torchserve: FakeTorchServe) -> None:
+    with Process(torchserve, delay_s=2, deadline_s=30) as gateway:
+        gateway.running.send_signal(signal.SIGTERM)
+        until(lambda: gateway.readyz() == 503)
+        until(lambda: gateway.readyz() is None)
+        assert gateway.running.poll() is None
+        assert torchserve.hold
+        torchserve.hold.set()
+        gateway.client.join()
+        assert gateway.answers[0].status_code == 200
+        assert gateway.running.wait(20) == 0
+
+
+def test_what_does_not_end_is_ended_at_the_deadline(torchserve: FakeTorchServe) -> None:
+    with Process(torchserve, delay_s=0, deadline_s=1) as gateway:
+        began = time.monotonic()
+        gateway.running.send_signal(signal.SIGTERM)
+        assert gateway.running.wait(20) == 0
+        assert time.monotonic() - began > 1
+        gateway.client.join()
+        assert (gateway.answers[0].status_code, gateway.answers[0].json()["reason"]) == (503, "shutting_down")

@@ -148,7 +148,7 @@ def test_a_client_that_takes_no_answer_is_ended(start: Start) -> None:
                 connection.sendall(question)
 
 
-def test_what_is_not_http_is_a_problem_too(gateway: Gateway) -> None:
-    answer = read_all(dial(gateway, "hello", "", ""))
+def test_what_is_not_http_is_a_problem_too(standing: Gateway) -> None:
+    answer = read_all(dial(standing, "hello", "", ""))
     assert answer.startswith(b"HTTP/1.1 400")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "malformed_request"

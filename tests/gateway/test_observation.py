@@ -37,8 +37,8 @@ def test_a_request_id_goes_in_out_and_on(gateway: Gateway, torchserve: FakeTorch
 
 
 @pytest.mark.parametrize("unfit", ["", "two words", "a" * 65, '"; drop', "é".encode()])
-def test_an_unfit_request_id_is_replaced(gateway: Gateway, unfit: str | bytes) -> None:
-    first, second = (gateway.predict(headers={"x-request-id": unfit}).headers["x-request-id"] for _ in range(2))
+def test_an_unfit_request_id_is_replaced(standing: Gateway, unfit: str | bytes) -> None:
+    first, second = (standing.predict(headers={"x-request-id": unfit}).headers["x-request-id"] for _ in range(2))
     assert len(first) == 16
     assert first != second
 
@@ -98,17 +98,17 @@ def test_workers_that_are_gone_are_counted_as_none(gateway: Gateway, torchserve:
     assert gateway.metric("gateway_ready") == 0
 
 
-def test_metrics_have_few_labels_whatever_is_asked(gateway: Gateway) -> None:
+def test_metrics_have_few_labels_whatever_is_asked(standing: Gateway) -> None:
     for i in range(20):
-        gateway.http.get(f"/somewhere/{i}")
-    families = text_string_to_metric_families(gateway.http.get("/metrics").text)
+        standing.http.get(f"/somewhere/{i}")
+    families = text_string_to_metric_families(standing.http.get("/metrics").text)
     routes = {sample.labels["route"] for family in families for sample in family.samples if "route" in sample.labels}
     assert "unknown" in routes
     assert not any("somewhere" in route for route in routes)
 
 
-def test_the_reference_scores_are_cumulative_shares_at_the_buckets_of_lesion_score(gateway: Gateway) -> None:
-    shares = [gateway.metric(f'lesion_reference_score_bucket{{le="{le}"}}') for le in SCORES]
+def test_the_reference_scores_are_cumulative_shares_at_the_buckets_of_lesion_score(standing: Gateway) -> None:
+    shares = [standing.metric(f'lesion_reference_score_bucket{{le="{le}"}}') for le in SCORES]
     assert shares == sorted(shares)
     assert shares[SCORES.index(0.1)] == pytest.approx(0.8)
     assert shares[SCORES.index(0.5)] == pytest.approx(0.95)
@@ -133,8 +133,8 @@ def test_cors_is_off_unless_an_origin_is_named(gateway: Gateway, start: Start) -
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/model", "/livez", "/nowhere"])
-def test_every_answer_forbids_sniffing_and_names_its_request(gateway: Gateway, path: str) -> None:
-    headers = gateway.http.get(path).headers
+def test_every_answer_forbids_sniffing_and_names_its_request(standing: Gateway, path: str) -> None:
+    headers = standing.http.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["x-request-id"]

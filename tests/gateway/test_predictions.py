@@ -16,22 +16,22 @@ def form(*images: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
     return [("file", image) for image in images]
 
 
-def test_a_raw_body_is_answered_with_the_wire_itself(gateway: Gateway) -> None:
-    answer = gateway.predict(b"IMAGE 0.3")
+def test_a_raw_body_is_answered_with_the_wire_itself(standing: Gateway) -> None:
+    answer = standing.predict(b"IMAGE 0.3")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json() == prediction(0.3)
 
 
-def test_a_form_with_one_file_is_answered_the_same(gateway: Gateway) -> None:
-    answer = gateway.http.post("/v1/predict", files=form(("a.jpg", b"IMAGE 0.3")))
+def test_a_form_with_one_file_is_answered_the_same(standing: Gateway) -> None:
+    answer = standing.http.post("/v1/predict", files=form(("a.jpg", b"IMAGE 0.3")))
     assert answer.json() == prediction(0.3)
 
 
-def test_several_files_keep_their_order_and_do_not_disturb_each_other(gateway: Gateway) -> None:
+def test_several_files_keep_their_order_and_do_not_disturb_each_other(standing: Gateway) -> None:
     files = form(("a.jpg", b"IMAGE 0.3"), ("b.pdf", b"%PDF"), ("c.jpg", b""), ("d.jpg", b"IMAGE abstain"))
-    answer = gateway.http.post("/v1/predict", files=files)
+    answer = standing.http.post("/v1/predict", files=files)
     assert answer.status_code == 200
     first, second, third, fourth = answer.json()["results"]
     assert first == {"filename": "a.jpg", **prediction(0.3)}
@@ -49,11 +49,11 @@ def test_many_files_arrive_with_the_model_server_only_a_few_at_a_time(start: Sta
     assert torchserve.most_at_once == 2
 
 
-def test_an_explanation_has_a_heatmap_and_no_features(gateway: Gateway) -> None:
-    answer = gateway.http.post("/v1/explain", content=b"IMAGE 0.3 1,0").json()
+def test_an_explanation_has_a_heatmap_and_no_features(standing: Gateway) -> None:
+    answer = standing.http.post("/v1/explain", content=b"IMAGE 0.3 1,0").json()
     assert answer.pop("heatmap").startswith("data:image/png;base64,")
     assert answer == prediction(0.3)
-    many = gateway.http.post("/v1/explain", files=form(("a", b"IMAGE 0.3 1,0"), ("b", b"IMAGE 0.2 1,0"))).json()
+    many = standing.http.post("/v1/explain", files=form(("a", b"IMAGE 0.3 1,0"), ("b", b"IMAGE 0.2 1,0"))).json()
     assert all("features" not in result and "heatmap" in result for result in many["results"])
 
 
@@ -61,8 +61,12 @@ def test_an_explanation_has_a_heatmap_and_no_features(gateway: Gateway) -> None:
     ("image", "status", "reason"),
     [(b"", 400, "empty_body"), (b"%PDF", 415, "not_an_image"), (b"TRUNCATED", 422, "truncated_image")],
 )
-def test_a_refused_image_is_a_problem_with_its_reason(gateway: Gateway, image: bytes, status: int, reason: str) -> None:
-    answer = gateway.predict(image, headers={"x-request-id": "my-id"})
+def test_a_refused_image_is_a_problem_with_its_reason(
+    standing: Gateway, image: bytes, status: int, reason: str
+) -> None:
+    counter = f'gateway_problems_total{{reason="{reason}"}}'
+    before = standing.metric(counter)
+    answer = standing.predict(image, headers={"x-request-id": "my-id"})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
@@ -70,12 +74,12 @@ def test_a_refused_image_is_a_problem_with_its_reason(gateway: Gateway, image: b
     assert problem["type"] == f"/docs#{reason}"
     assert problem["title"]
     assert len(problem["detail"]) > 20
-    assert gateway.metric(f'gateway_problems_total{{reason="{reason}"}}') == 1
+    assert standing.metric(counter) == before + 1
 
 
-def test_the_answer_does_not_depend_on_the_content_type_of_a_raw_body(gateway: Gateway) -> None:
+def test_the_answer_does_not_depend_on_the_content_type_of_a_raw_body(standing: Gateway) -> None:
     for kind in ("image/jpeg", "application/x-www-form-urlencoded", "application/json", "text/plain; charset=utf-8"):
-        assert gateway.predict(headers={"content-type": kind}).json() == prediction(0.3)
+        assert standing.predict(headers={"content-type": kind}).json() == prediction(0.3)
 
 
 @pytest.mark.parametrize(
@@ -96,18 +100,18 @@ def test_the_answer_does_not_depend_on_the_content_type_of_a_raw_body(gateway: G
         (b"--x--\r\n", "multipart/form-data; boundary=x", "empty_body"),
     ],
 )
-def test_a_form_that_cannot_be_read_says_so(gateway: Gateway, content: bytes, content_type: str, reason: str) -> None:
-    answer = gateway.predict(content, headers={"content-type": content_type})
+def test_a_form_that_cannot_be_read_says_so(standing: Gateway, content: bytes, content_type: str, reason: str) -> None:
+    answer = standing.predict(content, headers={"content-type": content_type})
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
 
 
-def test_other_fields_of_a_form_are_ignored_and_paths_are_cut_from_file_names(gateway: Gateway) -> None:
+def test_other_fields_of_a_form_are_ignored_and_paths_are_cut_from_file_names(standing: Gateway) -> None:
     files = form(("../../etc/a.jpg", b"IMAGE 0.3"), ("C:\\photos\\b.jpg", b"IMAGE 0.2"))
-    answer = gateway.http.post("/v1/predict", files=files, data={"patient": "somebody"})
+    answer = standing.http.post("/v1/predict", files=files, data={"patient": "somebody"})
     assert [result["filename"] for result in answer.json()["results"]] == ["a.jpg", "b.jpg"]
 
 
-def test_a_form_is_read_the_same_however_its_bytes_are_cut(gateway: Gateway) -> None:
+def test_a_form_is_read_the_same_however_its_bytes_are_cut(standing: Gateway) -> None:
     body = b""
     for name in (b"a.jpg", b"b.jpg"):
         body += b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\nIMAGE 0.3\r\n' % name
@@ -118,7 +122,7 @@ def test_a_form_is_read_the_same_however_its_bytes_are_cut(gateway: Gateway) -> 
             yield body[i : i + 1]
 
     headers = {"content-type": "multipart/form-data; boundary=xyz"}
-    answer = gateway.http.post("/v1/predict", content=piece_by_piece(), headers=headers)
+    answer = standing.http.post("/v1/predict", content=piece_by_piece(), headers=headers)
     assert [result["filename"] for result in answer.json()["results"]] == ["a.jpg", "b.jpg"]
 
 
