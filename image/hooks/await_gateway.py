@@ -42,4 +42,8 @@ def await_gateway(port: int, notice_s: float = NOTICE_S, patience_s: float = PAT
 
 
 if __name__ == "__main__":
-    print(await_gateway(int(os.environ.get("PORT", "8000"))))
+    from log import tell
+
+    began = time.monotonic()
+    seen = await_gateway(int(os.environ.get("PORT", "8000")))
+    tell(f"the gateway is {seen} after {time.monotonic() - began:.1f} s: TorchServe may end")

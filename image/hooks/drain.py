@@ -15,12 +15,14 @@ def drain(port: int, patience_s: float = PATIENCE_S) -> str:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/drain", method="POST")
     try:
         with urllib.request.urlopen(request, timeout=patience_s) as answer:
-            return f"drained: {answer.status}"
+            return f"drained: {answer.read().decode()}"
     except OSError as reason:
         return f"not drained: {reason}"
 
 
 if __name__ == "__main__":
+    from log import tell
+
     outcome = drain(int(os.environ.get("PORT", "8000")))
-    print(outcome)
+    tell(outcome)
     sys.exit(0 if outcome.startswith("drained") else 1)

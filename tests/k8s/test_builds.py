@@ -58,7 +58,7 @@ def test_a_rollout_never_takes_a_pod_away_first(cpu: Manifests) -> None:
     assert "replicas" not in deployment
     grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
     settings = {entry["name"]: entry["value"] for entry in container(cpu, "gateway")["env"]}
-    drain = float(settings["DERMSERVE_DRAIN_DELAY_S"]) + float(settings["DERMSERVE_DRAIN_DEADLINE_S"])
+    drain = float(settings["DERMSERVE_DRAIN_DELAY_S"]) + 2 * float(settings["DERMSERVE_DRAIN_DEADLINE_S"])
     assert drain < grace
 
 
