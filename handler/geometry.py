@@ -15,7 +15,7 @@ class Geometry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: int = Field(ge=32, le=2048)
+    size: int = Field(ge=28, le=2048)
     crop: float = Field(default=1.0, gt=0.0, le=1.0)
 
     @property

@@ -1,0 +1,101 @@
+"""The pixel cache: keyed by content and geometry, continued after an interruption, complete about what it cannot read."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from handler.geometry import Geometry
+from lightning_module import cache
+from lightning_module.datasets import Table
+from lightning_module.datasets.errors import UnreadableImages
+
+SIZE = Geometry(size=28)
+
+
+def picture(colour: int) -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (40, 30), (colour, 2 * colour, 255 - colour)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    root = tmp_path / "images"
+    root.mkdir()
+    for number in range(6):
+        (root / f"{number}.png").write_bytes(picture(10 * number))
+    columns = {"path": [f"{number}.png" for number in range(6)], "diagnosis": "nv", "malignant": False}
+    return Table.of(columns, root=root, layout="drawn", licence="none")
+
+
+def test_rows_are_what_serving_would_compute(table: Table, tmp_path: Path) -> None:
+    pixels = cache.build(table, SIZE, tmp_path / "cache")
+    assert pixels.shape == (6, 28, 28, 3)
+    for row in range(6):
+        with Image.open(table.root / f"{row}.png") as image:
+            np.testing.assert_array_equal(pixels[row], SIZE.apply(image))
+
+
+def test_a_second_build_reads_no_image(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cache.build(table, SIZE, tmp_path / "cache")
+    monkeypatch.setattr(cache, "decode", None)
+    np.testing.assert_array_equal(cache.build(table, SIZE, tmp_path / "cache"), first)
+
+
+def test_geometry_content_and_order_change_the_key(table: Table) -> None:
+    keys = [
+        cache.key(table, SIZE),
+        cache.key(table, Geometry(size=28, crop=0.5)),
+        cache.key(table, Geometry(size=29)),
+        cache.key(table.take([1, 0, 2, 3, 4, 5]), SIZE),
+    ]
+    (table.root / "3.png").write_bytes(picture(77))
+    keys.append(cache.key(table, SIZE))
+    assert len(set(keys)) == 5
+
+
+def test_moving_the_folder_keeps_the_key(table: Table, tmp_path: Path) -> None:
+    before = cache.key(table, SIZE)
+    table.root.rename(tmp_path / "elsewhere")
+    moved = Table(table.frame, tmp_path / "elsewhere", table.layout, table.licence)
+    assert cache.key(moved, SIZE) == before
+
+
+def test_an_interrupted_build_continues_where_it_stopped(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "CHUNK", 2)
+    real, seen = cache.decode, []
+
+    def interrupted(data: bytes, *rest: object) -> Image.Image:
+        seen.append(data)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return real(data, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cache, "decode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.build(table, SIZE, tmp_path / "cache", threads=1)
+    assert not list((tmp_path / "cache").glob("????????????????????????????????.npy"))
+    monkeypatch.setattr(cache, "decode", lambda data, *rest: seen.append(data) or real(data, *rest))
+    seen.clear()
+    pixels = cache.build(table, SIZE, tmp_path / "cache", threads=1)
+    assert len(seen) == 4
+    monkeypatch.setattr(cache, "decode", real)
+    np.testing.assert_array_equal(pixels, cache.build(table, SIZE, tmp_path / "fresh"))
+
+
+def test_every_unreadable_image_is_named(table: Table, tmp_path: Path) -> None:
+    (table.root / "1.png").write_bytes(b"no image")
+    (table.root / "4.png").write_bytes(picture(40)[:50])
+    with pytest.raises(UnreadableImages) as refusal:
+        cache.build(table, SIZE, tmp_path / "cache")
+    assert set(refusal.value.reasons) == {"1.png", "4.png"}
+    (table.root / "1.png").write_bytes(picture(1))
+    (table.root / "4.png").write_bytes(picture(4))
+    assert cache.build(table, SIZE, tmp_path / "cache").shape[0] == 6

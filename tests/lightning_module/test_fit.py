@@ -1,0 +1,215 @@
+"""`python -m lightning_module fit`: checkpoints that describe themselves, resumption, repeatability, every config."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_module.__main__ import main
+from lightning_module.datasets import synthetic
+from lightning_module.module import LesionModule
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "lightning_module" / "configs"
+QUICK = ("--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
+LAYOUTS = {
+    "cnn_ham10000": "ham10000",
+    "se_resnet50_siim2020": "siim_isic_2020",
+    "cnn28_ham10000": "ham10000",
+    "mobilenet_folders": "class_folders",
+    "efficientnet_b4_isic2019": "isic2019",
+    "ham10000": "ham10000",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic.render(tmp_path_factory.mktemp("data") / "ham", 96, size=(80, 60))
+
+
+def arguments(folder: Path, run: Path, *more: str, command: str = "fit") -> list[str]:
+    return [
+        command,
+        f"--config={CONFIGS / 'synthetic.yaml'}",
+        f"--data.folder={folder}",
+        f"--data.cache_folder={run.parent / 'cache'}",
+        f"--trainer.default_root_dir={run}",
+        "--data.size=32",
+        "--data.batch_size=16",
+        "--model.network={width: 8, blocks: 3}",
+        *QUICK,
+        *more,
+    ]
+
+
+def weights(checkpoint: Path, key: str = "state_dict") -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)[key]  # type: ignore[no-any-return]
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four epochs that nothing disturbed."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    main(arguments(folder, run, "--trainer.max_epochs=4"))
+    return run
+
+
+def test_a_checkpoint_tells_all_that_a_bundle_needs(folder: Path, finished: Path) -> None:
+    network, described = LesionModule.load_for_export(str(finished / "best.ckpt"))
+    assert described["architecture"] == "small_cnn"
+    assert described["network"] == {"width": 8, "blocks": 3}
+    assert described["head"] == "softmax"
+    assert described["classes"] == ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
+    assert described["malignant"] == ["akiec", "bcc", "mel"]
+    assert described["geometry"] == {"size": 32, "crop": 1.0}
+    assert described["mean"] == [0.485, 0.456, 0.406]
+    assert described["data"]["fingerprint"]["rows"] == 96
+    assert described["data"]["split"] == {"test": 0.15, "val": 0.15, "seed": 0, "folds": None, "fold": 0}
+    assert not network.training
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+
+
+def test_the_exported_weights_are_the_averaged_ones(finished: Path) -> None:
+    network, _ = LesionModule.load_for_export(str(finished / "last.ckpt"))
+    averaged, current = (weights(finished / "last.ckpt", key) for key in ("state_dict", "current_model_state"))
+    exported = network.state_dict()["head.weight"]
+    torch.testing.assert_close(exported, averaged["network.head.weight"])
+    assert not torch.equal(exported, current["network.head.weight"])
+
+
+def test_logs_are_written_as_csv_and_for_tensorboard(finished: Path) -> None:
+    with (finished / "logs" / "version_0" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows if row["val/auroc"]] == ["0", "1", "2", "3"]
+    assert any(float(row["img/s"]) > 0 for row in rows if row["img/s"])
+    assert list((finished / "logs" / "version_0").glob("events.out.tfevents.*"))
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
+    folder: Path, finished: Path, tmp_path: Path
+) -> None:
+    main(arguments(folder, tmp_path / "again", "--trainer.max_epochs=4"))
+    assert_same(weights(finished / "last.ckpt"), weights(tmp_path / "again" / "last.ckpt"))
+    main(arguments(folder, tmp_path / "other", "--trainer.max_epochs=4", "--seed_everything=1"))
+    head = "network.head.weight"
+    assert not torch.equal(weights(finished / "last.ckpt")[head], weights(tmp_path / "other" / "last.ckpt")[head])
+
+
+def test_a_run_killed_at_any_moment_resumes_by_itself(folder: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "lightning_module", *arguments(folder, run, "--trainer.max_epochs=4")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1:"):
+                break
+        process.send_signal(signal.SIGKILL)
+    reached = torch.load(run / "last.ckpt", weights_only=True)["epoch"]
+    assert 0 <= reached < 4
+    main(arguments(folder, run, "--trainer.max_epochs=4"))
+    assert torch.load(run / "last.ckpt", weights_only=True)["epoch"] == 3
+    # Augmentation, order and dropout depend on seed and epoch alone, so that nothing at all was lost.
+    assert_same(weights(finished / "last.ckpt"), weights(run / "last.ckpt"))
+
+
+def test_a_checkpoint_is_never_seen_half_written(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning_module.callbacks import AtomicCheckpointIO, TorchCheckpointIO
+
+    before = (finished / "last.ckpt").read_bytes()
+
+    def killed(self: object, checkpoint: object, path: Path, storage_options: object = None) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", killed)
+    with pytest.raises(KeyboardInterrupt):
+        AtomicCheckpointIO().save_checkpoint({}, finished / "last.ckpt")
+    assert (finished / "last.ckpt").read_bytes() == before
+
+
+def test_test_and_predict_use_the_best_checkpoint(
+    folder: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(arguments(folder, finished, command="test"))
+    assert f"weights from {finished / 'best.ckpt'}" in capsys.readouterr().out
+    main(arguments(folder, finished, command="predict"))
+    main(arguments(folder, finished, command="validate"))
+
+
+def test_growing_resolution_reaches_the_checkpoint(folder: Path, tmp_path: Path) -> None:
+    grow = (
+        "--trainer.callbacks+=lightning_module.callbacks.GrowingResolution",
+        "--trainer.callbacks.sizes={0: 28, 1: 32}",
+    )
+    main(arguments(folder, tmp_path / "run", "--trainer.max_epochs=1", *grow))
+    assert LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))[1]["geometry"]["size"] == 28
+    main(arguments(folder, tmp_path / "run", "--trainer.max_epochs=2", *grow))
+    assert LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))[1]["geometry"]["size"] == 32
+
+
+def test_missing_pretrained_weights_end_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    given = [f"--config={CONFIGS / 'mobilenet_folders.yaml'}", f"--data.folder={folder}"]
+    with pytest.raises(SystemExit, match=r"weights: null"):
+        main(["fit", *given, f"--trainer.default_root_dir={tmp_path}"])
+
+
+def test_unreadable_images_are_named_before_training(tmp_path: Path) -> None:
+    broken = synthetic.render(tmp_path / "broken", 40, size=(80, 60))
+    victims = sorted(broken.rglob("*.jpg"))[3:5]
+    for victim in victims:
+        victim.write_bytes(b"not an image")
+    with pytest.raises(SystemExit) as refusal:
+        main(arguments(broken, tmp_path / "run"))
+    assert all(victim.name in str(refusal.value) for victim in victims)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", sorted(LAYOUTS))
+def test_every_config_trains_on_drawn_data(config: str, tmp_path: Path) -> None:
+    drawn = synthetic.render(tmp_path / "data", 60, layout=LAYOUTS[config], size=(100, 75))
+    began = time.monotonic()
+    main(
+        [
+            "fit",
+            f"--config={CONFIGS / config}.yaml",
+            f"--data.folder={drawn}",
+            f"--data.cache_folder={tmp_path / 'cache'}",
+            f"--trainer.default_root_dir={tmp_path / 'run'}",
+            "--model.weights=null",
+            "--data.batch_size=8",
+            "--trainer.max_epochs=1",
+            "--trainer.limit_train_batches=1",
+            "--trainer.limit_val_batches=1",
+            "--trainer.check_val_every_n_epoch=1",
+            *QUICK,
+        ]
+    )
+    assert time.monotonic() - began < 120
+    network, described = LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))
+    size = described["geometry"]["size"]
+    with torch.inference_mode():
+        assert bool(torch.isfinite(network(torch.zeros(1, 3, size, size))).all())
