@@ -42,8 +42,9 @@ async function call(path, options) {
     throw new Away("offline");
   }
   if (response.ok) return response.json();
-  if (response.status === 503 || response.status === 502 || response.status === 504) throw new Away("unavailable", retryAfter(response));
   const body = await response.json().catch(() => ({}));
+  const fromProxy = [502, 504].includes(response.status) && !body.reason;
+  if (response.status === 503 || fromProxy) throw new Away("unavailable", retryAfter(response));
   throw Object.assign(new Problem(response.status, body), { seconds: retryAfter(response) });
 }
 

@@ -1,6 +1,7 @@
 /** The model card: what the model is for, how well it does and for whom, and the card's own text. */
 
 import { h } from "./dom.js";
+import { distribution } from "./gauge.js";
 import { markdown } from "./markdown.js";
 import { percent } from "./words.js";
 
@@ -48,17 +49,22 @@ function facts(manifest, sha256) {
   return h("dl", { class: "figures" }, rows.filter(([, value]) => value).map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 }
 
+/** Without its title, which the view has, and without pictures that lie beside the file. */
+const servable = (card) => card.replace(/^\s*# .*\n/, "").replace(/^## Figures\n[\s\S]*?(?=^## |$(?![\s\S]))/m, "");
+
 export function cardView(model, away) {
   if (!model) {
     const words = away === "offline" ? "The model card comes from the server, which cannot be reached just now." : "Asking the server for the model card …";
     return [h("h1", { tabIndex: -1 }, "Model card"), h("p", {}, words)];
   }
   const { manifest, card } = model;
+  const served = manifest.thresholds.find(({ sensitivity }) => sensitivity === manifest.operating_point);
   return [
     h("h1", { tabIndex: -1 }, "Model card"),
     h("p", { class: "lede" }, manifest.intended_use),
     facts(manifest, manifest.sha256),
-    thresholds(manifest),
-    card ? h("article", { class: "prose" }, markdown(card.replace(/^\s*# .*\n/, ""))) : null,
+    served ? distribution(served.value, manifest.reference_scores) : null,
+    /^## Thresholds/m.test(card) ? null : thresholds(manifest),
+    card ? h("article", { class: "prose" }, markdown(servable(card))) : null,
   ].flat().filter(Boolean);
 }

@@ -7,14 +7,14 @@ const HEIGHT = 40;
 
 /** The share of reference images with a lower score; within a bin, scores count as evenly spread. */
 export function shareBelow(score, { edges, counts }) {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  if (!total) return null;
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  if (!all) return null;
   let below = 0;
   counts.forEach((count, bin) => {
     const covered = (score - edges[bin]) / (edges[bin + 1] - edges[bin]);
     below += count * Math.min(1, Math.max(0, covered));
   });
-  return below / total;
+  return below / all;
 }
 
 function bars({ edges, counts }, threshold) {
@@ -39,14 +39,31 @@ function bars({ edges, counts }, threshold) {
 
 const at = (value) => ({ "--at": `${(100 * value).toFixed(2)}%` });
 
+const total = ({ counts }) => counts.reduce((sum, count) => sum + count, 0).toLocaleString("en");
+
+function axis(threshold) {
+  return [
+    h("div", { class: "gauge-axis" }, [0, 25, 50, 75, 100].map((tick) => h("span", {}, `${tick} %`))),
+    h("div", { class: "gauge-line threshold", style: at(threshold) }),
+    h("div", { class: "gauge-label threshold", style: at(threshold) }, `threshold ${percent(threshold, 1)}`),
+  ];
+}
+
+/** A figure of the reference scores alone. */
+export function distribution(threshold, reference) {
+  const words = `Calibrated probabilities of the ${total(reference)} reference images; bar heights on a square-root scale.`;
+  return h(
+    "figure",
+    { class: "gauge alone" },
+    h("div", { class: "gauge-plot", role: "img", "aria-label": words }, bars(reference, threshold), axis(threshold)),
+    h("figcaption", { class: "hint" }, words),
+  );
+}
+
 /** A figure: the score as a marker, the threshold as a line, reference scores as bars behind. */
 export function gauge({ probability, threshold }, reference) {
-  const total = reference?.counts.reduce((sum, count) => sum + count, 0);
-  const share = reference && shareBelow(probability, reference);
-  const comparison =
-    share === null || share === undefined
-      ? null
-      : `Higher than ${percent(share)} of the ${total.toLocaleString("en")} reference images.`;
+  const share = reference ? shareBelow(probability, reference) : null;
+  const comparison = share === null ? null : `Higher than ${percent(share)} of the ${total(reference)} reference images.`;
   return h(
     "figure",
     { class: "gauge" },
@@ -55,11 +72,9 @@ export function gauge({ probability, threshold }, reference) {
       { class: "gauge-plot", role: "img", "aria-label": `Score ${chance(probability)}, threshold ${percent(threshold, 1)}. ${comparison ?? ""}` },
       reference ? bars(reference, threshold) : null,
       h("div", { class: "gauge-track" }, h("div", { class: "gauge-fill", style: { width: `${100 * probability}%` } })),
-      h("div", { class: "gauge-line threshold", style: at(threshold) }),
       h("div", { class: "gauge-line score", style: at(probability) }),
       h("div", { class: "gauge-label score", style: at(probability) }, "this image"),
-      h("div", { class: "gauge-axis" }, [0, 25, 50, 75, 100].map((tick) => h("span", {}, `${tick} %`))),
-      h("div", { class: "gauge-label threshold", style: at(threshold) }, `threshold ${percent(threshold, 1)}`),
+      axis(threshold),
     ),
     comparison ? h("figcaption", {}, comparison, h("span", { class: "hint" }, " Bars: their scores, heights on a square-root scale.")) : null,
   );

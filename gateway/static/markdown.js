@@ -29,6 +29,17 @@ function inline(text) {
   return nodes.filter((node) => node !== "");
 }
 
+const INTERVAL = /^\*{0,2}(0\.\d+|1\.0+) \[(0\.\d+|1\.0+), (0\.\d+|1\.0+)\]\*{0,2}$/;
+
+/** A value with its interval is drawn as well as written. */
+function cell(text) {
+  const [, value, low, high] = INTERVAL.exec(text) ?? [];
+  if (!value) return inline(text);
+  const at = (share) => `${100 * share}%`;
+  const line = h("span", { class: "forest-line", style: { left: at(low), width: at(high - low) } });
+  return [...inline(text), h("span", { class: "forest", "aria-hidden": "true" }, line, h("span", { class: "forest-dot", style: { left: at(value) } }))];
+}
+
 const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
 
 function table(lines) {
@@ -39,8 +50,8 @@ function table(lines) {
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, head.map((cell) => h(cell ? "th" : "td", cell ? { scope: "col" } : {}, inline(cell))))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, index) => (index ? h("td", {}, inline(cell)) : h("th", { scope: "row" }, inline(cell))))))),
+      h("thead", {}, h("tr", {}, head.map((title) => (title ? h("th", { scope: "col" }, inline(title)) : h("td"))))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((text, index) => (index ? h("td", {}, cell(text)) : h("th", { scope: "row" }, inline(text))))))),
     ),
   );
 }

@@ -87,7 +87,7 @@ function answered(lesion, model) {
       ? [
           h("p", { class: "score" }, h("span", { class: "numeral" }, chance(answer.probability)), h("span", {}, "calibrated probability of malignancy")),
           gauge(answer, model?.manifest?.reference_scores),
-          h("p", {}, calibrated(answer.probability)),
+          h("p", {}, calibrated(answer.probability, model?.manifest?.report?.test)),
         ]
       : null,
     reasons(answer),

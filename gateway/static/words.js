@@ -32,9 +32,14 @@ export const VERDICTS = {
   },
 };
 
-export const calibrated = (value) =>
-  `Of 100 images with such a score, ${inHundred(value)} would be malignant in a collection like the one the model was calibrated on. ` +
-  "Where cancer is rarer, as in most practices, fewer are.";
+/** What calibration means, and where it ends: `test` = { images, malignant } of the data the model was tested on. */
+export function calibrated(value, test) {
+  const share = test?.images ? `, where ${Math.round((100 * test.malignant) / test.images)} of 100 are malignant` : "";
+  return (
+    `Of 100 images with such a score, ${inHundred(value)} would be malignant in a collection like the one the model was tested on${share}. ` +
+    "Where cancer is rarer, as in most practices, fewer are."
+  );
+}
 
 const ABSTENTIONS = {
   blurred: ["The image is not sharp.", "Clean the lens, rest the dermatoscope on the skin, focus, and hold still."],

@@ -21,6 +21,7 @@ from gateway.app import create
 from gateway.settings import Settings
 from lightning_module.datasets.rendering import lesion_jpeg
 from tests.page.upstream import ArrangedTorchServe, answer
+from tests.torchserve import TorchServe
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -41,7 +42,7 @@ def chromium() -> str | None:
 class Site:
     """The gateway in a thread; it can be stopped and started again on its port, as on a bad connection."""
 
-    def __init__(self, upstream: ArrangedTorchServe, **settings: Any) -> None:
+    def __init__(self, upstream: ArrangedTorchServe | TorchServe, **settings: Any) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
