@@ -10,6 +10,7 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -55,6 +56,7 @@ MEDIA_TYPES = {
 COMPRESSED = {".js", ".css", ".html", ".svg", ".webmanifest"}
 ENTRY, WORKER, MANIFEST = "index.html", "sw.js", "manifest.webmanifest"
 LIMITS = b"{limits}"
+ANEW, FOR_EVER = "no-cache", "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,11 @@ class Asset:
         packed = gzip.compress(content, mtime=0) if suffix in COMPRESSED else None
         return cls(media_type, content, packed, sha256(content).hexdigest()[:20])
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: Request, caching: str) -> Response:
         """The file, or 304 when the browser already has these very bytes."""
         packed = self.packed is not None and "gzip" in request.headers.get("accept-encoding", "")
         etag = f'"{self.digest}-gz"' if packed else f'"{self.digest}"'
-        headers = {**SECURITY_HEADERS, "ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        headers = {**SECURITY_HEADERS, "ETag": etag, "Cache-Control": caching, "Vary": "Accept-Encoding"}
         known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
         if etag in known or "*" in known:
             return Response(status_code=304, headers=headers)
@@ -86,15 +88,30 @@ class Asset:
         return Response(self.packed if packed else self.plain, media_type=self.media_type, headers=headers)
 
 
-def load(settings: Settings) -> dict[str, Asset]:
-    """Every file of the page by its name; the page is told the limits, its service worker what to keep for offline."""
-    contents = {path.name: path.read_bytes() for path in sorted(FOLDER.iterdir())}
-    contents[ENTRY] = contents[ENTRY].replace(LIMITS, escape(json.dumps(limits(settings))).encode())
-    version = sha256(b"".join(name.encode() + content for name, content in contents.items())).hexdigest()[:12]
-    shell = ["./", MANIFEST, *(f"static/{name}" for name in contents if name not in {ENTRY, WORKER, MANIFEST})]
-    facts = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(shell)};\n"
-    contents[WORKER] = facts.encode() + contents[WORKER]
-    return {name: Asset.of(name, content) for name, content in contents.items()}
+class Edition:
+    """Every file of the page as it is now; the addresses of its parts carry the version of the whole."""
+
+    def __init__(self, settings: Settings) -> None:
+        contents = {path.name: path.read_bytes() for path in sorted(FOLDER.iterdir())}
+        contents[ENTRY] = contents[ENTRY].replace(LIMITS, escape(json.dumps(limits(settings))).encode())
+        self.version = sha256(b"".join(name.encode() + content for name, content in contents.items())).hexdigest()[:12]
+        for name in (ENTRY, MANIFEST):
+            contents[name] = contents[name].replace(b'"static/', f'"static/{self.version}/'.encode())
+        parts = [f"static/{self.version}/{name}" for name in contents if name not in {ENTRY, WORKER, MANIFEST}]
+        facts = f"const VERSION = {json.dumps(self.version)};\nconst SHELL = {json.dumps(['./', MANIFEST, *parts])};\n"
+        contents[WORKER] = facts.encode() + contents[WORKER]
+        self.assets = {name: Asset.of(name, content) for name, content in contents.items()}
+
+    async def at_root(self, request: Request) -> Response:
+        """The page itself, its worker and its manifest: asked for anew each time, and seldom sent."""
+        return self.assets[request.url.path.rpartition("/")[2] or ENTRY].respond(request, ANEW)
+
+    async def part(self, request: Request) -> Response:
+        """A script, a style, an icon. While a new version is rolled out, a page of the old one still gets its parts."""
+        asset = self.assets.get(request.path_params["name"])
+        if asset is None:
+            raise HTTPException(404)
+        return asset.respond(request, FOR_EVER if request.path_params["version"] == self.version else ANEW)
 
 
 def limits(settings: Settings) -> dict[str, int]:
@@ -107,15 +124,9 @@ def limits(settings: Settings) -> dict[str, int]:
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
-    """`/`, the service worker and the manifest at the root, everything else under `/static/`."""
-    assets = load(settings)
-    at_root = {"/": assets.pop(ENTRY), f"/{WORKER}": assets.pop(WORKER), f"/{MANIFEST}": assets.pop(MANIFEST)}
-    placed = {**at_root, **{f"/static/{name}": asset for name, asset in assets.items()}}
-
-    def serve(path: str, asset: Asset) -> Route:
-        async def send(request: Request) -> Response:
-            return asset.respond(request)
-
-        return Route(path, send, methods=["GET"], name=f"page:{path}", include_in_schema=False)
-
-    return [serve(path, asset) for path, asset in placed.items()]
+    """`/`, the service worker and the manifest at the root, everything else under `/static/<version>/`."""
+    edition = Edition(settings)
+    return [
+        *(Route(f"/{path}", edition.at_root, methods=["GET"]) for path in ("", WORKER, MANIFEST)),
+        Route("/static/{version}/{name}", edition.part, methods=["GET"]),
+    ]

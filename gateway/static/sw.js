@@ -1,4 +1,4 @@
-/* VERSION and SHELL are set by the server. The network comes first; the copy kept at installation opens the page offline. */
+/* VERSION and SHELL are set by the server. Parts carry their version in their address and never change. */
 
 const PATIENCE = 4000;
 const COPY = `dermserve-${VERSION}`;
@@ -14,13 +14,16 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(caches.keys().then(forget).then(() => self.clients.claim()));
 });
 
-async function shell(request) {
+const copy = (request) => caches.match(request, { cacheName: COPY, ignoreSearch: true });
+
+/** The newest page if the server answers soon, otherwise the copy made at installation. */
+async function entry(request) {
   try {
     const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE) });
     if (response.ok || response.status === 304) return response;
     throw new Error(`the server answered ${response.status}`);
   } catch {
-    return (await caches.match(request, { cacheName: COPY, ignoreSearch: true })) ?? Response.error();
+    return (await copy(request)) ?? Response.error();
   }
 }
 
@@ -43,6 +46,7 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (url.origin !== scope.origin) return;
   const path = `./${url.pathname.slice(scope.pathname.length)}`;
-  if (SHELL.some((known) => `./${known}` === path || known === path)) event.respondWith(shell(request));
+  if (path.startsWith("./static/")) event.respondWith(copy(request).then((kept) => kept ?? fetch(request)));
+  else if (path === "./" || SHELL.includes(path.slice(2))) event.respondWith(entry(request));
   else if (path === "./v1/model") event.respondWith(card(request));
 });

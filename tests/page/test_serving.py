@@ -22,10 +22,6 @@ NAMES = sorted(path.name for path in FOLDER.iterdir())
 AT_ROOT = {"index.html": "/", "sw.js": "/sw.js", "manifest.webmanifest": "/manifest.webmanifest"}
 
 
-def address(name: str) -> str:
-    return AT_ROOT.get(name, f"/static/{name}")
-
-
 class Client:
     """Asks the page's routes, without a server."""
 
@@ -39,6 +35,12 @@ class Client:
 
         return asyncio.run(ask())
 
+    def address(self, name: str) -> str:
+        """Where a file of the page is found, by the word of the page itself."""
+        version = re.search(r"static/(\w+)/app.js", self.get("/").text)
+        assert version
+        return AT_ROOT.get(name, f"/static/{version[1]}/{name}")
+
 
 @pytest.fixture(scope="module")
 def client() -> Client:
@@ -49,14 +51,16 @@ def client() -> Client:
 def test_every_file_has_its_type_validator_and_security_headers(client: Client, name: str) -> None:
     types = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
     types |= {".png": "image/png", ".webmanifest": "application/manifest+json"}
-    answer = client.get(address(name))
+    address = client.address(name)
+    answer = client.get(address)
     assert answer.status_code == 200
     assert answer.headers["content-type"].split(";")[0] == types[f".{name.rsplit('.')[-1]}"]
-    assert answer.headers["cache-control"] == "no-cache"
+    caching = "no-cache" if name in AT_ROOT else "public, max-age=31536000, immutable"
+    assert answer.headers["cache-control"] == caching
     assert {key: answer.headers.get(key) for key in SECURITY_HEADERS} == SECURITY_HEADERS
-    again = client.get(address(name), headers={"if-none-match": answer.headers["etag"]})
+    again = client.get(address, headers={"if-none-match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert client.get(address(name), headers={"if-none-match": '"something else"'}).status_code == 200
+    assert client.get(address, headers={"if-none-match": '"something else"'}).status_code == 200
 
 
 def test_policy_lets_no_inline_code_and_no_frame_in() -> None:
@@ -67,9 +71,16 @@ def test_policy_lets_no_inline_code_and_no_frame_in() -> None:
     assert "*" not in policy
 
 
+def test_page_of_another_version_still_gets_its_parts_but_must_ask_again(client: Client) -> None:
+    answer = client.get("/static/0123456789ab/app.js")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+    assert client.get("/static/0123456789ab/nothing.js").status_code == 404
+    assert client.get("/static/0123456789ab/..%2fpage.py").status_code == 404
+
+
 def test_compressed_only_for_those_who_understand_it(client: Client) -> None:
-    packed = client.get("/static/style.css", headers={"accept-encoding": "gzip"})
-    plain = client.get("/static/style.css", headers={"accept-encoding": "identity"})
+    packed = client.get(client.address("style.css"), headers={"accept-encoding": "gzip"})
+    plain = client.get(client.address("style.css"), headers={"accept-encoding": "identity"})
     assert packed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
     assert packed.headers["etag"] != plain.headers["etag"]
@@ -111,7 +122,7 @@ def test_service_worker_keeps_all_that_the_page_needs_and_changes_with_it(client
     assert facts
     shell = json.loads(facts[2])
     assert sorted(f"/{path.removeprefix('./')}" for path in shell) == sorted(
-        address(name) for name in NAMES if name != "sw.js"
+        client.address(name) for name in NAMES if name != "sw.js"
     )
     other = Client(max_files=7).get("/sw.js").text
     assert other != script
