@@ -1,4 +1,4 @@
-"""python -m bench: the speed of what serves against its peers, on this machine."""
+"""The speed of what serves against its peers, on this machine; `python -m bench training` for that of training."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ MODELS = {"shipped": materials.shipped, "resnet18": materials.resnet18}
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["training"]:
+        from bench import training
+
+        return training.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, metavar="SYSTEM", help=str(SYSTEMS))

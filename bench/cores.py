@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 SERVING = 2
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -35,5 +39,11 @@ class Cores:
 
 
 def pinned_to(cores: frozenset[int]) -> Callable[[], None]:
-    """For subprocess' preexec_fn: the child and all its children stay on these cores."""
-    return lambda: os.sched_setaffinity(0, cores)
+    """For subprocess' preexec_fn: the child and all its children stay on these cores, and it ends with the bench."""
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, cores)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return prepare

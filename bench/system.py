@@ -16,7 +16,7 @@ import psutil
 from bench import load
 from bench.cores import Cores, pinned_to
 
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 class System:
