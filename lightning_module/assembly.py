@@ -21,7 +21,7 @@ from handler.geometry import Geometry
 from handler.predictor import Prediction, Predictor
 from lightning_module import calibration, export, packing, quantise
 from lightning_module.evaluation import CHUNK, answers
-from lightning_module.metrics import Scores, ranking
+from lightning_module.metrics import Interval, Scores, auroc
 from lightning_module.thresholds import at_sensitivity, intervals, rounded_down
 
 SENSITIVITIES = (0.9, 0.95)
@@ -82,12 +82,16 @@ class Quantisation:
     """What int8 costs on the held-out images, and whether it is served."""
 
     auroc_lost: float
+    allowed: float
     largest_change: float
-    accepted: bool
+
+    @property
+    def accepted(self) -> bool:
+        return self.auroc_lost <= self.allowed
 
     def __str__(self) -> str:
         cost = (
-            f"int8 costs {self.auroc_lost:+.4f} of ROC AUC on the validation split (at most {MOST_AUROC_LOST} is "
+            f"int8 costs {self.auroc_lost:+.4f} of ROC AUC on the validation split (at most {self.allowed} is "
             f"allowed) and changes a probability by at most {self.largest_change:.4f}"
         )
         return f"{cost}: int8 is served." if self.accepted else f"{cost}: int8 is left out and bf16 is served."
@@ -171,9 +175,9 @@ def compare(
     ours, theirs = (
         Scores(held_out.truth, _probability(trained, logits, temperature), held_out.group) for logits in (int8, full)
     )
-    lost = ranking(theirs)["auroc"] - ranking(ours)["auroc"]
+    lost = auroc(theirs) - auroc(ours)
     largest = float(np.abs(ours.probability - theirs.probability).max())
-    return Quantisation(auroc_lost=lost, largest_change=largest, accepted=lost <= most_auroc_lost)
+    return Quantisation(lost, most_auroc_lost, largest)
 
 
 def choose(
@@ -188,7 +192,7 @@ def choose(
     scores = Scores(held_out.truth, _probability(trained, logits, temperature), held_out.group)
     counts, edges = np.histogram(scores.probability, bins=BINS, range=(0.0, 1.0))
     return {
-        "temperature": temperature,
+        "temperature": round(temperature, 6),
         "thresholds": [_threshold(scores, sensitivity, replicates) for sensitivity in SENSITIVITIES],
         "quality": limits(predictions),
         "reference_scores": Histogram(edges=[round(float(edge), 6) for edge in edges], counts=counts.tolist()),
@@ -216,10 +220,16 @@ def _threshold(scores: Scores, sensitivity: float, replicates: int) -> Threshold
     return Threshold(
         sensitivity=sensitivity,
         value=value,
-        sensitivity_ci=(reached.low, reached.high),
-        specificity=specificity.value,
-        specificity_ci=(specificity.low, specificity.high),
+        sensitivity_ci=_bounds(reached),
+        specificity=round(specificity.value or 0.0, 4),
+        specificity_ci=_bounds(specificity),
     )
+
+
+def _bounds(interval: Interval) -> tuple[float, float]:
+    if interval.low is None or interval.high is None:
+        raise ValueError("too few groups in the validation split for an interval: train on more lesions")
+    return round(interval.low, 4), round(interval.high, 4)
 
 
 def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> None:

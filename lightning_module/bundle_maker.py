@@ -1,18 +1,15 @@
 """Makes a bundle from a checkpoint: calibrated, quantised, tested on held-out lesions and described by its card.
 
-    python -m lightning_module bundle --ckpt runs/lesion/best.ckpt --data data/ham10000 --output bundles/lesion
+python -m lightning_module bundle --ckpt runs/lesion/best.ckpt --data data/ham10000 --output bundles/lesion
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -68,6 +65,7 @@ def make(
     layout: str = "auto",
     version: str = "1.0",
     replicates: int = 1000,
+    most_auroc_lost: float = assembly.MOST_AUROC_LOST,
 ) -> Manifest:
     """Write the bundle of a checkpoint, in place of what lay at `output`; CheckpointError where they do not match."""
     source = Checkpoint.load(checkpoint)
@@ -94,12 +92,15 @@ def make(
             golden_images(),
             known,
             replicates,
+            most_auroc_lost,
         )
         print(quantisation, flush=True)
         evaluation, report = evaluate.run(
             draft, data, split="test", layout=layout, originals=originals, replicates=replicates
         )
-        elsewhere = [evaluate.run(draft, folder, split="all", replicates=replicates)[1] for folder in external]
+        elsewhere = [
+            evaluate.run(draft, folder, split="all", replicates=replicates, served_only=True)[1] for folder in external
+        ]
         print("\n".join(evaluate.summary(found) for found in [report, *elsewhere]), flush=True)
         if figures is not None:
             document.figures(evaluation, report, figures)
@@ -163,7 +164,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ckpt", type=Path, required=True, help="checkpoint of `fit`")
     parser.add_argument("--data", type=Path, required=True, help="the dataset folder that it was trained on")
     parser.add_argument("--output", type=Path, default=Path("bundles/lesion"), help="default: %(default)s")
-    parser.add_argument("--external", type=Path, action="append", default=[], help="other data for the card; repeatable")
+    parser.add_argument("--external", type=Path, action="append", default=[], help="other data, for the card")
     parser.add_argument("--originals", type=Path, help="folder of images of 600x450 or more, for the resolution test")
     parser.add_argument("--notes", type=Path, help="markdown on what was tried, for the card")
     parser.add_argument("--figures", type=Path, help="folder for the card's figures")

@@ -61,7 +61,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     (folder / "metrics.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    table(evaluation).to_csv(folder / "predictions.csv", index=False, float_format="%.6f")
+    table(evaluation).to_csv(folder / "predictions.csv", index=False, float_format="%.9g")
     return pictures
 
 

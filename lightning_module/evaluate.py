@@ -1,6 +1,6 @@
 """Evaluates a bundle on a dataset, through the predictor that serves it, and writes a report that opens from disk.
 
-    python -m lightning_module evaluate --bundle bundles/lesion --data data/ham10000 --output reports/lesion
+python -m lightning_module evaluate --bundle bundles/lesion --data data/ham10000 --output reports/lesion
 """
 
 from __future__ import annotations
@@ -57,13 +57,14 @@ def run(
     originals: Path | None = None,
     replicates: int = 1000,
     threads: int = 2,
+    served_only: bool = False,
 ) -> tuple[Evaluation, Report]:
     """Evaluate one part of a dataset; `originals` is a folder of full-size images for the resolution test."""
     manifest = Bundle.load(bundle).manifest
     table = datasets.load(data, layout=layout)
     fingerprint = DataFingerprint(**asdict(table.fingerprint()))
     rows = choose(manifest, table, fingerprint, split)
-    evaluation = evaluate(bundle, table, rows, threads=threads)
+    evaluation = evaluate(bundle, table, rows, threads=threads, served_only=served_only)
     resized = robustness.measure(bundle, robustness.originals(originals), threads) if originals else None
     return evaluation, compose(evaluation, fingerprint, split, resized, replicates)
 

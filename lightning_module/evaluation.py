@@ -56,16 +56,14 @@ class RefusedImages(ValueError):
         super().__init__(f"{len(reasons)} images are refused by the predictor:\n{lines}\nRepair or remove them.")
 
 
-def evaluate(
-    folder: str | Path, table: Table, rows: Rows, precisions: Sequence[Precision] = (), threads: int = 2
-) -> Evaluation:
-    """Run every precision of the bundle (or those named) over the rows; raises RefusedImages if one is refused."""
+def evaluate(folder: str | Path, table: Table, rows: Rows, threads: int = 2, served_only: bool = False) -> Evaluation:
+    """Run the served precision and, unless told not to, all others over the rows; RefusedImages if it refuses any."""
     bundle = Bundle.load(folder)
     served = bundle.manifest.preferred or "fp32"
     logits: dict[Precision, NDArray[np.float32]] = {}
     speed: dict[Precision, float] = {}
     predictions: list[Prediction] = []
-    for precision in dict.fromkeys([served, *(precisions or sorted(bundle.manifest.backends, reverse=True))]):
+    for precision in [served] if served_only else bundle.manifest.backends:
         predictor = Predictor.load(folder, backend=precision, threads=threads)
         if precision == served:
             try:

@@ -64,13 +64,20 @@ class Interval(BaseModel, frozen=True):
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
+def auroc(scores: Scores) -> float:
+    """Area under the ROC curve; nan where only one class is present."""
+    if scores.truth.all() or not scores.truth.any():
+        return float("nan")
+    return float(binary_auroc(*_tensors(scores), validate_args=False))
+
+
 def ranking(scores: Scores) -> dict[str, float]:
     """What depends on the order of the scores alone; nan where only one class is present."""
     if scores.truth.all() or not scores.truth.any():
         return dict.fromkeys(("auroc", "average_precision", "pauc_above_80_tpr"), float("nan"))
     probability, truth = _tensors(scores)
     return {
-        "auroc": float(binary_auroc(probability, truth, validate_args=False)),
+        "auroc": auroc(scores),
         "average_precision": float(binary_average_precision(probability, truth, validate_args=False)),
         "pauc_above_80_tpr": _partial_auc(probability, truth),
     }

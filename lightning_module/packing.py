@@ -57,8 +57,10 @@ def write_manifest(folder: Path, known: Mapping[str, Any]) -> Manifest:
 
 
 def replace(folder: Path, draft: Path) -> None:
-    """Put a finished draft in the folder's place."""
+    """Put a finished draft in the place of an older bundle; ValueError where something else lies there."""
     if folder.exists():
+        if any(folder.iterdir()) and not (folder / MANIFEST).exists():
+            raise ValueError(f"{folder} is not empty and holds no bundle: give another output folder")
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft.rename(folder)

@@ -12,7 +12,7 @@ from handler.bundle import WEIGHTS, DataFingerprint, Precision, Threshold
 from handler.notice import NOTICE
 from lightning_module import abstention, subgroups
 from lightning_module.evaluation import Evaluation
-from lightning_module.metrics import ECE_BINS, Interval, Scores, bootstrap, decisions, everything, ranking
+from lightning_module.metrics import ECE_BINS, Interval, Scores, auroc, bootstrap, decisions, everything
 from lightning_module.robustness import Robustness
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
@@ -138,7 +138,7 @@ def _precision(evaluation: Evaluation, name: Precision, replicates: int) -> Prec
 
     def change(sample: Scores) -> dict[str, float]:
         pair = (Scores(sample.truth, sample.probability[:, column], sample.group) for column in (0, 1))
-        mine, reference = (ranking(scores)["auroc"] for scores in pair)
+        mine, reference = (auroc(scores) for scores in pair)
         return {"auroc_change": mine - reference}
 
     moved = np.abs(ours.probability - theirs.probability)
@@ -159,4 +159,6 @@ def _melanoma(evaluation: Evaluation, replicates: int) -> Interval | None:
     melanoma = evaluation.frame["diagnosis"].str.lower().isin(["mel", "melanoma"]).to_numpy(dtype=bool)
     if not melanoma.any() or (melanoma == scores.truth).all():
         return None
-    return bootstrap(scores.take(melanoma | ~scores.truth), ranking, replicates)["auroc"]
+    return bootstrap(scores.take(melanoma | ~scores.truth), lambda sample: {"auroc": auroc(sample)}, replicates)[
+        "auroc"
+    ]

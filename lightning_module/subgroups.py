@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from lightning_module.metrics import Interval, Scores, bootstrap, decisions, ranking
+from lightning_module.metrics import Interval, Scores, auroc, bootstrap, decisions
 
 AGES = (0, 30, 45, 60, 75, 121)
 AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
@@ -50,7 +50,7 @@ def by_column(frame: pd.DataFrame, scores: Scores, threshold: float, replicates:
     def statistic(sample: Scores) -> dict[str, float]:
         found = decisions(sample, threshold)
         return {
-            "auroc": ranking(sample)["auroc"],
+            "auroc": auroc(sample),
             "sensitivity": found["sensitivity"],
             "specificity": found["specificity"],
         }
