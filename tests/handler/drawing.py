@@ -13,7 +13,9 @@ def lesion(seed: int = 0, width: int = 200, height: int = 150) -> Image.Image:
     """A brown patch on mottled skin, sharp enough and well lit."""
     rng = np.random.default_rng(seed)
     skin = np.array([214.0, 168.0, 150.0]) + rng.normal(0, 8, 3)
-    grain = np.asarray(Image.fromarray(rng.integers(0, 255, (height // 4, width // 4), np.uint8)).resize((width, height)))
+    grain = np.asarray(
+        Image.fromarray(rng.integers(0, 255, (height // 4, width // 4), np.uint8)).resize((width, height))
+    )
     pixels = skin + (grain[..., None] / 255 - 0.5) * 24 + rng.normal(0, 3, (height, width, 1))
     image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     mask = Image.new("L", (width, height))
