@@ -107,11 +107,11 @@ class Edition:
         return self.assets[request.url.path.rpartition("/")[2] or ENTRY].respond(request, ANEW)
 
     async def part(self, request: Request) -> Response:
-        """A script, a style, an icon. While a new version is rolled out, a page of the old one still gets its parts."""
+        """A script, a style, an icon; also for a page of the version before, while a new one is rolled out."""
         asset = self.assets.get(request.path_params["name"])
         if asset is None:
             raise HTTPException(404)
-        return asset.respond(request, FOR_EVER if request.path_params["version"] == self.version else ANEW)
+        return asset.respond(request, FOR_EVER if request.path_params.get("version") == self.version else ANEW)
 
 
 def limits(settings: Settings) -> dict[str, int]:
@@ -129,4 +129,5 @@ def routes(settings: Settings) -> list[BaseRoute]:
     return [
         *(Route(f"/{path}", edition.at_root, methods=["GET"]) for path in ("", WORKER, MANIFEST)),
         Route("/static/{version}/{name}", edition.part, methods=["GET"]),
+        Route("/static/{name}", edition.part, methods=["GET"]),
     ]

@@ -5,7 +5,7 @@ const COPY = `dermserve-${VERSION}`;
 const MODEL = "dermserve-model";
 
 self.addEventListener("install", (event) => {
-  const fresh = SHELL.map((path) => new Request(path, { cache: "no-cache" }));
+  const fresh = SHELL.map((path) => new Request(path, { cache: path.startsWith("static/") ? "default" : "no-cache" }));
   event.waitUntil(caches.open(COPY).then((cache) => cache.addAll(fresh)).then(() => self.skipWaiting()));
 });
 

@@ -28,7 +28,7 @@ function outcome(lesion, away) {
 
 function cells(lesion, away, remove) {
   const [label, words] = outcome(lesion, away);
-  const thumb = h("img", { src: lesion.url, alt: "", width: 56, height: 56 });
+  const thumb = h("img", { loading: "lazy", decoding: "async", src: lesion.url, alt: "", width: 56, height: 56 });
   thumb.addEventListener("error", () => thumb.replaceWith(h("span", { class: "no-thumb", "aria-hidden": "true" }, "?")));
   const answer = lesion.answer;
   const scored = answer && answer.probability !== null;

@@ -74,6 +74,7 @@ def test_policy_lets_no_inline_code_and_no_frame_in() -> None:
 def test_page_of_another_version_still_gets_its_parts_but_must_ask_again(client: Client) -> None:
     answer = client.get("/static/0123456789ab/app.js")
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+    assert client.get("/static/icon.svg").headers["cache-control"] == "no-cache"
     assert client.get("/static/0123456789ab/nothing.js").status_code == 404
     assert client.get("/static/0123456789ab/..%2fpage.py").status_code == 404
 
