@@ -13,6 +13,7 @@ OTHERS = {
     "archive": "lightning_module.archive",
     "download": "lightning_module.download",
     "synthesize": "lightning_module.datasets.synthetic",
+    "throughput": "lightning_module.throughput",
 }
 
 

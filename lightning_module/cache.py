@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from handler.decode import Limits, decode
 from handler.errors import Rejection
@@ -44,7 +44,7 @@ def build(table: Table, geometry: Geometry, folder: Path, threads: int | None = 
     if not path.exists():
         partial, marker = folder / f"{name}.partial.npy", folder / f"{name}.rows"
         _fill(table, geometry, partial, marker, threads or min(8, os.cpu_count() or 1))
-        os.replace(partial, path)
+        partial.replace(path)
         marker.unlink()
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
 
@@ -85,4 +85,4 @@ def _chunks(start: int, stop: int) -> Iterator[range]:
 def _write_atomically(path: Path, text: str) -> None:
     draft = path.with_suffix(".draft")
     draft.write_text(text)
-    os.replace(draft, path)
+    draft.replace(path)

@@ -1,8 +1,8 @@
 """Training callbacks: averaged weights, growing resolution, frozen backbones, throughput."""
 
+# ruff: noqa: ARG002 - Lightning fixes the signatures
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -22,7 +22,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         draft = target.with_name(f".{target.name}.draft")
         super().save_checkpoint(checkpoint, draft, storage_options)
-        os.replace(draft, target)
+        draft.replace(target)
 
 
 class AveragedWeights(WeightAveraging):
@@ -83,6 +83,7 @@ class Throughput(pl.Callback):
         self._began = 0.0
         self._images = 0
         self._rate = 0.0
+        self._validated = ""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
@@ -98,7 +99,12 @@ class Throughput(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if sys.stdout.isatty() or not trainer.is_global_zero:
             return
-        metrics = {name: float(trainer.callback_metrics[name]) for name in trainer.callback_metrics}
-        shown = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("val/loss", "val/auroc") if name in metrics)
         size = trainer.datamodule.size  # type: ignore[attr-defined]
-        print(f"epoch {trainer.current_epoch}: {size} px, {self._rate:.0f} img/s, {shown}", flush=True)
+        print(f"epoch {trainer.current_epoch}: {size} px, {self._rate:.0f} img/s{self._validated}", flush=True)
+        self._validated = ""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        self._validated = "".join(
+            f", {name} {float(metrics[name]):.3f}" for name in ("val/loss", "val/auroc") if name in metrics
+        )

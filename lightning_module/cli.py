@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from lightning_module.module import LesionModule
 from lightning_module.networks import WeightsUnavailable
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+# Batches are gathered whole from a memory map and augmented on the device: neither advice applies.
+UNFIT_ADVICE = ("does not have many workers", "overridden `on_after_batch_transfer` in `LightningModule`")
 
 
 class LesionCLI(LightningCLI):
@@ -58,6 +61,8 @@ class LesionCLI(LightningCLI):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one LightningCLI subcommand; what the user can mend ends in one line, not in a traceback."""
+    for advice in UNFIT_ADVICE:
+        warnings.filterwarnings("ignore", f".*{advice}")
     try:
         LesionCLI(
             LesionModule,

@@ -1,5 +1,6 @@
 """From a dataset folder to batches: table, grouped split, pixel cache, loaders."""
 
+# ruff: noqa: ARG002 - save_hyperparameters reads the arguments
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -186,11 +187,14 @@ class LesionData(pl.LightningDataModule):
             num_workers=self.hparams["workers"],
             persistent_workers=training and self.hparams["workers"] > 0,
             pin_memory=torch.cuda.is_available(),
+            # `__getitems__` has gathered the batch already.
             collate_fn=_as_it_is,
+            # Else each epoch would draw from the global generator, and a resumed run at another moment.
+            generator=torch.Generator(),
         )
 
     def _cache_size(self) -> int:
-        return self.hparams["cache_size"] or round(1.2 * self.hparams["size"])
+        return int(self.hparams["cache_size"] or round(1.2 * self.hparams["size"]))
 
     def _array(self, size: int) -> cache.Pixels:
         if size not in self._pixels:
@@ -220,5 +224,5 @@ class LesionData(pl.LightningDataModule):
         return rows
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

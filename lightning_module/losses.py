@@ -16,6 +16,8 @@ from torch.nn import functional
 class BinaryCrossEntropy(nn.Module):
     """Binary cross-entropy; `positive_weight` multiplies the loss of malignant samples."""
 
+    positive_weight: Tensor
+
     def __init__(self, positive_weight: float = 1.0, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
@@ -47,6 +49,8 @@ class CrossEntropy(nn.Module):
 
     `malignancy` adds that much of the binary cross-entropy of the summed malignant probability, the served number.
     """
+
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -86,7 +90,7 @@ def make(name: str, head: str, **options: Any) -> nn.Module:
     if name not in LOSSES:
         raise ValueError(f"Unknown loss {name!r}. Known: {', '.join(LOSSES)}.")
     if (name == "cross_entropy") != (head == "softmax"):
-        raise ValueError(f"Loss {name!r} does not fit a {head} head: a softmax takes cross_entropy, a sigmoid the rest.")
+        raise ValueError(f"Loss {name!r} does not fit a {head} head: softmax takes cross_entropy, sigmoid the others.")
     if name == "weighted_bce" and "positive_weight" not in options:
         raise ValueError("weighted_bce needs positive_weight: how many times a malignant sample counts.")
     return LOSSES[name](**options)

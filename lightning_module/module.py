@@ -1,8 +1,9 @@
 """The training loop's model: network, loss, optimiser, schedule, metrics."""
 
+# ruff: noqa: ARG002 - Lightning fixes the signatures; save_hyperparameters reads the arguments
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,7 +21,7 @@ from lightning_module.occlusion import RandomOcclusion
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -62,9 +63,10 @@ class LesionModule(pl.LightningModule):
         for name in ("classes", "malignant", "mean", "std"):
             self.hparams[name] = list(self.hparams[name])
         self.malignant_indices = _malignant_indices(head, classes, malignant)
-        self.network = networks.build(architecture, 1 if head == "sigmoid" else len(classes), weights, **(network or {}))
+        outputs = 1 if head == "sigmoid" else len(classes)
+        self.network = networks.build(architecture, outputs, weights, **(network or {}))
         if channels_last:
-            self.network.to(memory_format=torch.channels_last)
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = self._loss(None)
         self.schedule = schedules.make(schedule, **(schedule_options or {}))
         self.view = RandomView(**(view or {}))

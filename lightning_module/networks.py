@@ -77,9 +77,7 @@ def _load(network: Network, state: dict[str, Tensor], what: str) -> None:
         found = network.load_state_dict(backbone, strict=False)
     except RuntimeError as error:
         raise WeightsUnavailable(f"Weights {what} do not fit: {error}") from None
-    missing = [
-        name for name in found.missing_keys if name.startswith("backbone.") and NEW_GATES not in name
-    ]
+    missing = [name for name in found.missing_keys if name.startswith("backbone.") and NEW_GATES not in name]
     if missing or found.unexpected_keys:
         raise WeightsUnavailable(
             f"Weights {what} do not fit: {len(missing)} tensors are missing and {len(found.unexpected_keys)} are "

@@ -1,5 +1,6 @@
 """Hairs and rulers drawn over batches: what lies on skin in dermoscopy and must not become a clue."""
 
+# ruff: noqa: ARG002 - v2.Transform fixes the signature
 from __future__ import annotations
 
 import math
@@ -27,7 +28,7 @@ class RandomOcclusion(v2.Transform):
             chosen = torch.rand(len(images), device=images.device) < share
             if chosen.any():
                 images = images.clone() if images is inpt else images
-                light = 1 - draw(int(chosen.sum()), *images.shape[2:], images.device)
+                light = 1 - draw(int(chosen.sum()), images.shape[2], images.shape[3], images.device)
                 images[chosen] = images[chosen] * light[:, None]
         return images
 

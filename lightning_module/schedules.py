@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the factor on the base rate as a function of training progress, 0 at the start, 1 at the end.
+"""Learning-rate schedules: the factor on the base rate as a function of progress, 0 at the start, 1 at the end.
 
 Stateless, so that a resumed run continues exactly.
 """
@@ -48,7 +48,7 @@ def cyclic(progress: float, cycles: int = 4, lowest: float = 0.1) -> float:
 
 def step(progress: float, steps: int = 3, factor: float = 0.1) -> float:
     """Multiplied by `factor` at each of `steps` equal intervals but the first."""
-    return factor ** min(int(progress * steps), steps - 1)
+    return float(factor ** min(int(progress * steps), steps - 1))
 
 
 def exponential(progress: float, final: float = 0.01) -> float:

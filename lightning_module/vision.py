@@ -20,7 +20,7 @@ except RuntimeError:
         del sys.modules[module]
     import torchvision
 
-from torchvision import models
-from torchvision.transforms import v2
+from torchvision import models  # noqa: E402
+from torchvision.transforms import v2  # noqa: E402
 
 __all__ = ["models", "torchvision", "v2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from handler.networks.registry import ARCHITECTURES, Network, build
+from handler.networks.network import Network
+from handler.networks.registry import ARCHITECTURES, build
 
 __all__ = ["ARCHITECTURES", "Network", "build"]

@@ -60,7 +60,8 @@ class MobileBlock(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.residual else self.conv(x)
+        out: Tensor = self.conv(x)
+        return x + out if self.residual else out
 
 
 class EfficientBlock(nn.Module):
@@ -77,7 +78,7 @@ class EfficientBlock(nn.Module):
         self.drop = drop
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.block(x)
+        out: Tensor = self.block(x)
         if not self.residual:
             return out
         if self.training and self.drop:
@@ -99,7 +100,7 @@ class Features(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.features(x)
+        return self.features(x)  # type: ignore[no-any-return]
 
 
 def mobilenet_v2(num_outputs: int, dropout: float = 0.2) -> PooledNetwork:

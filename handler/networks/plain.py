@@ -56,5 +56,5 @@ def cnn28(num_outputs: int = 7, dropout: float = 0.2) -> FlattenedNetwork:
 
 class _Network28(FlattenedNetwork):
     def forward_features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        torch._assert(x.shape[2] == 28 and x.shape[3] == 28, "cnn28 takes 28x28 images: set data.size to 28.")
+        torch._assert(x.shape[2] == 28 and x.shape[3] == 28, "cnn28 takes 28x28 images: set data.size to 28.")  # type: ignore[no-untyped-call]
         return super().forward_features_and_logits(x)

@@ -38,11 +38,12 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(inputs, planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
+        out: Tensor = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         if self.se is not None:
             out = self.se(out)
-        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+        out = out + (x if self.downsample is None else self.downsample(x))
+        return self.relu(out)  # type: ignore[no-any-return]
 
 
 class Bottleneck(nn.Module):
@@ -67,7 +68,8 @@ class Bottleneck(nn.Module):
         out = self.bn3(self.conv3(out))
         if self.se is not None:
             out = self.se(out)
-        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+        out = out + (x if self.downsample is None else self.downsample(x))
+        return self.relu(out)  # type: ignore[no-any-return]
 
 
 class ResNetBackbone(nn.Module):
@@ -81,6 +83,7 @@ class ResNetBackbone(nn.Module):
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.stages = [f"layer{stage + 1}" for stage in range(len(depths))]
         width = 64
         for stage, depth in enumerate(depths):
             planes = 64 * 2**stage
@@ -89,7 +92,7 @@ class ResNetBackbone(nn.Module):
                 stride = 2 if stage and not position else 1
                 blocks.append(block(width, planes, stride, reduction))
                 width = planes * block.expansion
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            self.add_module(self.stages[stage], nn.Sequential(*blocks))
         self.features = width
         self._initialise()
 
@@ -104,7 +107,9 @@ class ResNetBackbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for stage in self.stages:
+            x = getattr(self, stage)(x)
+        return x
 
 
 def resnet18(num_outputs: int, dropout: float = 0.0) -> PooledNetwork:

@@ -1,4 +1,4 @@
-"""The pixel cache: keyed by content and geometry, continued after an interruption, complete about what it cannot read."""
+"""The pixel cache: keyed by content and geometry, continued after an interruption, plain about what it cannot read."""
 
 from __future__ import annotations
 

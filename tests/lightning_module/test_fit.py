@@ -68,7 +68,7 @@ def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_checkpoint_tells_all_that_a_bundle_needs(folder: Path, finished: Path) -> None:
+def test_a_checkpoint_tells_all_that_a_bundle_needs(finished: Path) -> None:
     network, described = LesionModule.load_for_export(str(finished / "best.ckpt"))
     assert described["architecture"] == "small_cnn"
     assert described["network"] == {"width": 8, "blocks": 3}
@@ -135,7 +135,7 @@ def test_a_checkpoint_is_never_seen_half_written(finished: Path, monkeypatch: py
 
     before = (finished / "last.ckpt").read_bytes()
 
-    def killed(self: object, checkpoint: object, path: Path, storage_options: object = None) -> None:
+    def killed(_: object, __: object, path: Path, ___: object = None) -> None:
         Path(path).write_bytes(b"half")
         raise KeyboardInterrupt
 

@@ -53,7 +53,9 @@ def test_pooled_networks_compute_what_torchvision_computes(architecture: str) ->
 
 def test_resnet50_has_torchvisions_tensors() -> None:
     reference = {name for name in models.resnet50(num_classes=1).state_dict() if not name.startswith("fc.")}
-    ours = {name.removeprefix("backbone.") for name in build("resnet50", 1).state_dict() if name.startswith("backbone.")}
+    ours = {
+        name.removeprefix("backbone.") for name in build("resnet50", 1).state_dict() if name.startswith("backbone.")
+    }
     assert ours == reference
 
 
@@ -67,7 +69,7 @@ def test_the_28_pixel_network_has_exactly_504103_parameters_as_keras_counts_them
 
 
 def test_the_28_pixel_network_refuses_other_sizes() -> None:
-    with pytest.raises(AssertionError, match="set data.size to 28"):
+    with pytest.raises(AssertionError, match=r"data\.size to 28"):
         build("cnn28", 7).eval()(torch.zeros(1, 3, 32, 32))
 
 
