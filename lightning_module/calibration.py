@@ -17,9 +17,9 @@ def malignant_log_odds(logits: Floats, malignant: list[int] | None, temperature:
     """log(p / (1 - p)) of malignancy from logits [N, C]; `malignant` is None for a sigmoid head."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     if malignant is None:
-        return scaled[:, 0]
+        return np.asarray(scaled[:, 0])
     chosen = np.isin(np.arange(scaled.shape[1]), malignant)
-    return logsumexp(scaled[:, chosen], axis=1) - logsumexp(scaled[:, ~chosen], axis=1)
+    return np.asarray(logsumexp(scaled[:, chosen], axis=1) - logsumexp(scaled[:, ~chosen], axis=1))
 
 
 def negative_log_likelihood(log_odds: Floats, truth: Bools) -> float:

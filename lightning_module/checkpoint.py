@@ -89,6 +89,7 @@ class Checkpoint:
 
 def again(table: Table, split: dict[str, Any], rows: dict[str, int]) -> splits.Split:
     """The split that these settings made; CheckpointError when the rows are not as many as then."""
+    found: splits.Split
     if split["folds"]:
         found = splits.kfold(table, split["folds"], split["test"], split["seed"])[split["fold"]]
     else:

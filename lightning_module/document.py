@@ -73,12 +73,12 @@ def figures(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, P
 
 def table(evaluation: Evaluation) -> pd.DataFrame:
     """A row an image: truth, the probability in every precision, and the served label."""
-    columns = {f"probability_{name}": evaluation.scores(name).probability for name in evaluation.logits}
-    said = {
-        "label": [prediction.label for prediction in evaluation.predictions],
-        "reasons": [" ".join(prediction.reasons) for prediction in evaluation.predictions],
-    }
-    return evaluation.frame[["path", "diagnosis", "malignant", "lesion", "patient"]].assign(**columns, **said)
+    rows = evaluation.frame[["path", "diagnosis", "malignant", "lesion", "patient"]].copy()
+    for name in evaluation.logits:
+        rows[f"probability_{name}"] = evaluation.scores(name).probability
+    rows["label"] = [prediction.label for prediction in evaluation.predictions]
+    rows["reasons"] = [" ".join(prediction.reasons) for prediction in evaluation.predictions]
+    return rows
 
 
 def number(value: float | None) -> str:

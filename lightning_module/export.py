@@ -27,7 +27,7 @@ def graph(network: nn.Module, size: int, mean: Sequence[float], std: Sequence[fl
     Input `image`: uint8 [N, size, size, 3]. Outputs `logits` [N, C] and `features` [N, h, w, F], both float32.
     """
     example = torch.zeros(2, 3, size, size)
-    traced = _Outputs(network.float().eval().to("cpu", memory_format=torch.contiguous_format))
+    traced = _Outputs(network.float().eval())
     with torch.inference_mode():
         model = ov.convert_model(traced, example_input=example, input=[ov.PartialShape([-1, 3, size, size])])
     for output, name in zip(model.outputs, ("logits", "features"), strict=True):

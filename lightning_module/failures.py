@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -37,7 +37,8 @@ def sheet(evaluation: Evaluation) -> Figure:
     )
     with mpl.rc_context(RULES):
         page = Figure(figsize=(1.45 * COLUMNS, 7.4), layout="constrained")
-        for part, (kind, title, colour) in zip(page.subfigures(2, 1), kinds, strict=True):
+        halves: Any = page.subfigures(2, 1)
+        for part, (kind, title, colour) in zip(halves, kinds, strict=True):
             part.suptitle(title, x=0.005, ha="left", fontsize=10, fontweight="bold", color=colour)
             rows = worst(evaluation, kind, 2 * COLUMNS)
             for cell, axes in enumerate(part.subplots(2, COLUMNS).flat):

@@ -78,7 +78,7 @@ def score_histogram(evaluation: Evaluation, report: Report) -> Figure:
             chosen = scores.probability[scores.truth == truth]
             weights = np.full(len(chosen), 1 / max(len(chosen), 1))
             label = f"{name} ({len(chosen)})"
-            axes.hist(chosen, bins, weights=weights, color=colour, alpha=0.6, label=label, edgecolor="white")
+            axes.hist(chosen, bins.tolist(), weights=weights, color=colour, alpha=0.6, label=label, edgecolor="white")
         axes.axvline(report.threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="served threshold")
         axes.set(xlabel="calibrated probability", ylabel="share of the images of its kind", xlim=(0, 1))
         axes.legend(loc="upper right")
@@ -150,8 +150,9 @@ def subgroup_forest(_: Evaluation, report: Report) -> Figure:
         overall = report.metrics["auroc"].value or 0.0
         axes.axvline(overall, color=MODEL, linewidth=1.2, linestyle=(0, (4, 3)))
         for row, group in enumerate(reversed(shown)):
-            axes.plot([group.auroc.low, group.auroc.high], [row, row], color=MUTED, linewidth=1.4)
-            axes.plot(group.auroc.value, row, "o", color=INK, markersize=4.5)
+            value, low, high = (float(bound or 0.0) for bound in (group.auroc.value, group.auroc.low, group.auroc.high))
+            axes.plot([low, high], [row, row], color=MUTED, linewidth=1.4)
+            axes.plot(value, row, "o", color=INK, markersize=4.5)
         names = [f"{group.kind}: {group.name}  ({group.malignant} / {group.images})" for group in reversed(shown)]
         axes.set_yticks(range(len(shown)), names)
         axes.set(xlabel="ROC AUC, 95 % interval (malignant / all images)", ylim=(-0.7, max(len(shown), 1) - 0.3))

@@ -11,9 +11,11 @@ from pydantic import BaseModel
 from handler.bundle import WEIGHTS, DataFingerprint, Precision, Threshold
 from handler.notice import NOTICE
 from lightning_module import abstention, subgroups
+from lightning_module.abstention import Abstention
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import ECE_BINS, Interval, Scores, auroc, bootstrap, decisions, everything
 from lightning_module.robustness import Robustness
+from lightning_module.subgroups import Diagnosis, Subgroup
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 
@@ -59,9 +61,9 @@ class Report(BaseModel, frozen=True):
     operating_points: list[OperatingPoint]
     precisions: list[PrecisionReport]
     melanoma: Interval | None
-    subgroups: list[subgroups.Subgroup]
-    diagnoses: list[subgroups.Diagnosis]
-    abstention: abstention.Abstention
+    subgroups: list[Subgroup]
+    diagnoses: list[Diagnosis]
+    abstention: Abstention
     robustness: Robustness | None = None
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 INK, MUTED, FAINT = "#1d2733", "#667085", "#d9dee5"
 MODEL, MALIGNANT, BENIGN, OTHER = "#0f766e", "#b42318", "#3b74a8", "#b7791f"
 
-RULES: dict[str, Any] = {
+RULES: Any = {
     "figure.dpi": 150,
     "font.size": 9,
     "font.family": "DejaVu Sans",

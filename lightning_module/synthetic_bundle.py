@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -72,16 +72,15 @@ def _trained(architecture: str, head: Literal["sigmoid", "softmax"], size: int, 
 
 def _spread(trained: Trained, items: list[bytes]) -> NDArray[np.float32]:
     """Scale the last layer so that every logit has mean 0 and deviation SPREAD over these images."""
-    network: Network = trained.network
+    network = cast(Network, trained.network)
     mean, std = torch.tensor(trained.normalisation.mean), torch.tensor(trained.normalisation.std)
     images = torch.from_numpy(np.stack(trained.pixels(items))).float() / 255
     batch = ((images - mean) / std).permute(0, 3, 1, 2)
     with torch.no_grad():
         logits = network(batch)
         scale = SPREAD / logits.std(0).clamp_min(1e-6)
-        network.head.bias -= logits.mean(0)
-        network.head.bias *= scale
-        network.head.weight *= scale[:, None]
+        network.head.bias.copy_((network.head.bias - logits.mean(0)) * scale)
+        network.head.weight.mul_(scale[:, None])
         return np.asarray(network(batch).numpy())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lightning_module.metrics import Interval, Scores, bootstrap, decisions
 
-DIGITS = 4
+SCALE = 10_000
 
 
 def at_sensitivity(scores: Scores, sensitivity: float) -> float:
@@ -24,7 +24,7 @@ def at_sensitivity(scores: Scores, sensitivity: float) -> float:
 
 def rounded_down(threshold: float) -> float:
     """Four digits for people to read; rounding down can only find more."""
-    return math.floor(threshold * 10**DIGITS) / 10**DIGITS
+    return math.floor(threshold * SCALE) / SCALE
 
 
 def intervals(scores: Scores, threshold: float, replicates: int = 1000, seed: int = 0) -> dict[str, Interval]:
