@@ -1,0 +1,185 @@
+"""What the manifests say about the code has to be true: ports, paths, settings, metrics, versions."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+from starlette.routing import Route
+
+from gateway.app import create
+from gateway.settings import PREFIX, Settings
+from gateway.traffic import Traffic
+from k8s.validate import build, references
+from stack import properties
+from tests.k8s.conftest import Manifests, container, pick
+
+ROOT = build.ROOT
+OPERATIONS = {"/livez", "/readyz", "/drain", "/metrics"}
+
+
+def routes() -> set[str]:
+    return {route.path for route in create(Settings(), Traffic()).routes if isinstance(route, Route)}
+
+
+def test_probes_ask_for_paths_that_exist(cpu: Manifests) -> None:
+    for name, port, known in (("gateway", "http", routes()), ("torchserve", "inference", {"/ping"})):
+        for probe in references.PROBES:
+            asked = container(cpu, name)[probe]["httpGet"]
+            assert asked["path"] in (known if asked["port"] == port else routes())
+
+
+def test_liveness_knows_nothing_of_readiness(cpu: Manifests) -> None:
+    for name in ("gateway", "torchserve"):
+        assert "readyz" not in container(cpu, name)["livenessProbe"]["httpGet"]["path"]
+    assert container(cpu, "gateway")["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_container_ports_are_those_of_the_configuration(cpu: Manifests) -> None:
+    real = properties.read(ROOT / "config.properties")
+    opened = {port["name"]: port["containerPort"] for port in container(cpu, "torchserve")["ports"]}
+    assert real["inference_address"].endswith(f":{opened['inference']}")
+    assert real["metrics_address"].endswith(f":{opened['ts-metrics']}")
+    assert real["management_address"].startswith("http://127.0.0.1:")
+    assert 8081 not in opened.values()
+    config = pick(cpu, "ConfigMap")["data"]["config.properties"]
+    assert config == (ROOT / "config.properties").read_text(encoding="utf-8")
+
+
+def test_only_the_gateway_and_metrics_are_let_in(builds: dict[str, Manifests]) -> None:
+    for target in ("overlays/cpu", "overlays/gpu", "components/ingress"):
+        policies = [m for m in builds[target] if m["kind"] == "NetworkPolicy"]
+        assert any(p["spec"]["podSelector"] == {} and not p["spec"].get("ingress") for p in policies), target
+        let_in = {port["port"] for p in policies for rule in p["spec"].get("ingress", []) for port in rule["ports"]}
+        assert let_in == {"http", "ts-metrics"}, target
+
+
+def test_gateway_settings_exist(builds: dict[str, Manifests]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"PORT"}
+    for target, manifests in builds.items():
+        if target.startswith("overlays/"):
+            assert {entry["name"] for entry in container(manifests, "gateway")["env"]} <= known, target
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    assert set(compose["services"]["gateway"]["environment"]) <= known
+
+
+def test_torchserve_settings_exist(builds: dict[str, Manifests]) -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8") for room in ("stack", "handler") for path in ROOT.glob(f"{room}/**/*.py")
+    )
+    java = {"JDK_JAVA_OPTIONS"}
+    for target, manifests in builds.items():
+        if target.startswith("overlays/"):
+            for name in {entry["name"] for entry in container(manifests, "torchserve")["env"]} - java:
+                assert f'"{name}"' in source, (target, name)
+
+
+def test_service_links_cannot_overwrite_settings(builds: dict[str, Manifests]) -> None:
+    for target, manifests in builds.items():
+        for manifest in manifests:
+            pod = references.pod_template(manifest)
+            assert not pod or pod["spec"]["enableServiceLinks"] is False, target
+
+
+def test_the_gateways_bodies_fit_into_its_memory(cpu: Manifests) -> None:
+    gateway = container(cpu, "gateway")
+    held = int(next(e["value"] for e in gateway["env"] if e["name"] == "DERMSERVE_MAX_BYTES_IN_MEMORY"))
+    limit = int(gateway["resources"]["limits"]["memory"].removesuffix("Mi")) * 2**20
+    assert 2 * held + 64 * 2**20 <= limit
+
+
+def test_java_and_workers_fit_into_torchserves_memory(cpu: Manifests) -> None:
+    arguments = properties.read(ROOT / "config.properties")["vmargs"]
+    heap = int(re.findall(r"-Xmx(\d+)g", arguments)[0]) * 1024
+    direct = int(re.findall(r"MaxDirectMemorySize=(\d+)m", arguments)[0])
+    limit = int(container(cpu, "torchserve")["resources"]["limits"]["memory"].removesuffix("Mi"))
+    assert heap + direct + 2 * 250 + 150 <= limit
+
+
+def test_ingress_leads_to_all_that_people_use_and_to_nothing_of_operations(builds: dict[str, Manifests]) -> None:
+    (rule,) = pick(builds["components/ingress"], "Ingress")["spec"]["rules"]
+
+    def led(path: str) -> bool:
+        return any(
+            path == each["path"] or (each["pathType"] == "Prefix" and path.startswith(each["path"] + "/"))
+            for each in rule["http"]["paths"]
+        )
+
+    assert [path for path in sorted(routes() - OPERATIONS) if not led(path)] == []
+    assert [path for path in OPERATIONS if led(path)] == []
+
+
+def queries(builds: dict[str, Manifests]) -> list[str]:
+    adapter = yaml.safe_load((ROOT / "k8s/components/hpa/adapter-rules.yaml").read_text(encoding="utf-8"))
+    triggers = pick(builds["components/keda"], "ScaledObject")["spec"]["triggers"]
+    return [rule["metricsQuery"] for rule in adapter["rules"]] + [trigger["metadata"]["query"] for trigger in triggers]
+
+
+def test_scaling_reads_rates_of_metrics_that_exist(builds: dict[str, Manifests]) -> None:
+    from gateway.metrics import Metrics
+
+    ours = {family.name for family in Metrics().registry.collect()}
+    theirs = (ROOT / "metrics.yaml").read_text(encoding="utf-8")
+    for query in queries(builds):
+        for name in re.findall(r"\b(?:ts|gateway)_[a-z_]+", query):
+            assert name in theirs or name.removesuffix("_sum") in ours, name
+            assert f"rate({name}" in query, f"{name} is a counter and used without rate()"
+
+
+def test_the_autoscaler_asks_for_the_metrics_that_the_adapter_makes(cpu: Manifests) -> None:
+    adapter = yaml.safe_load((ROOT / "k8s/components/hpa/adapter-rules.yaml").read_text(encoding="utf-8"))
+    made = {rule["name"]["as"] for rule in adapter["rules"]}
+    spec = pick(cpu, "HorizontalPodAutoscaler")["spec"]
+    assert {m["pods"]["metric"]["name"] for m in spec["metrics"] if m["type"] == "Pods"} == made
+    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
+    assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
+
+
+def test_tags_are_the_projects_version(builds: dict[str, Manifests]) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    for target in ("overlays/cpu", "overlays/gpu", "overlays/dev", "training/single", "training/distributed"):
+        for manifest in builds[target]:
+            pod = references.pod_template(manifest)
+            if pod:
+                tags = {each["image"].rpartition(":")[2] for each in references.containers(pod)}
+                assert all(tag.startswith(f"{version}-") for tag in tags), (target, tags)
+                assert pod["metadata"]["labels"]["app.kubernetes.io/version"] == version, target
+    assert f"dermserve:{version}-cpu" in (ROOT / "compose.yaml").read_text(encoding="utf-8")
+
+
+def test_the_numbers_of_distributed_training_agree(builds: dict[str, Manifests]) -> None:
+    job = pick(builds["training/distributed"], "Job")["spec"]
+    (trainer,) = job["template"]["spec"]["containers"]
+    arguments: dict[str, Any] = dict(a[2:].split("=", 1) for a in trainer["args"] if a.startswith("--") and "=" in a)
+    nodes = {job["completions"], job["parallelism"], int(arguments["nnodes"]), int(arguments["trainer.num_nodes"])}
+    assert len(nodes) == 1
+    service = pick(builds["training/distributed"], "Service")
+    host, port = arguments["rdzv-endpoint"].split(":")
+    assert host == f"train-0.{job['template']['spec']['subdomain']}"
+    assert service["metadata"]["name"] == job["template"]["spec"]["subdomain"]
+    assert int(port) == service["spec"]["ports"][0]["port"]
+    assert int(arguments["nproc-per-node"]) == int(trainer["resources"]["limits"]["nvidia.com/gpu"])
+
+
+@pytest.mark.parametrize("target", ["training/single", "training/distributed"])
+def test_training_names_files_and_options_that_exist(builds: dict[str, Manifests], target: str) -> None:
+    (trainer,) = pick(builds[target], "Job")["spec"]["template"]["spec"]["containers"]
+    arguments = dict(a[2:].split("=", 1) for a in trainer["args"] if a.startswith("--") and "=" in a)
+    assert (ROOT / arguments["config"]).is_file()
+    source = (ROOT / "lightning_module/datamodule.py").read_text(encoding="utf-8")
+    for option in [key.removeprefix("data.") for key in arguments if key.startswith("data.")]:
+        assert re.search(rf"\b{option}:", source), option
+
+
+def test_compose_mounts_what_exists_and_opens_nothing_to_the_world() -> None:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    for name, service in compose["services"].items():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert not source.startswith(".") or (ROOT / source).exists(), (name, source)
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+    scraped = yaml.safe_load((ROOT / "k8s/compose/prometheus.yaml").read_text(encoding="utf-8"))["scrape_configs"]
+    assert {job["static_configs"][0]["targets"][0] for job in scraped} == {"dermserve:8000", "dermserve:8082"}
