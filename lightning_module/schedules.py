@@ -53,7 +53,7 @@ def step(progress: float, steps: int = 3, factor: float = 0.1) -> float:
 
 def exponential(progress: float, final: float = 0.01) -> float:
     """Geometric decay from 1 to `final`."""
-    return final**progress
+    return math.pow(final, progress)
 
 
 SCHEDULES: dict[str, Callable[..., float]] = {
