@@ -52,21 +52,17 @@ def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
             await watch
         backend.close()
 
-    middleware = [
-        Middleware(
-            Envelope, traffic=traffic, metrics=metrics, routes=known, log=RequestLog(sys.stdout, settings.log_level)
-        )
-    ]
+    log = RequestLog(sys.stdout, settings.log_level)
+    middleware = [Middleware(Envelope, traffic=traffic, metrics=metrics, routes=known, log=log)]
     if settings.cors_origins:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(settings.cors_origins),
-                allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
-                expose_headers=["x-request-id", "retry-after"],
-            )
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
+            expose_headers=["x-request-id", "retry-after"],
         )
+        middleware.insert(0, cors)  # outside, so that a page may read the problems too
     app = Starlette(
         routes=routes,
         middleware=middleware,

@@ -23,6 +23,7 @@ from gateway.traffic import Traffic
 
 BODY_SLACK_S = 5.0
 NEWCOMER_S = 0.5
+MOST_PIPELINED = 16
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -56,6 +57,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_body = True
         self._unwatch()
         super().on_headers_complete()
+        if len(self.pipeline) > MOST_PIPELINED:  # uvicorn would hold any number of them
+            raise OverflowError("too many requests on one connection at once")
         if self._stopping:
             self.cycle.keep_alive = False
 
@@ -121,7 +124,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, traffic: Traffic, drain_delay_s: float) -> None:
         super().__init__(config)
-        self._traffic = traffic
+        self.traffic = traffic
         self._drain_delay_s = drain_delay_s
         self._signalled = False
 
@@ -129,10 +132,10 @@ class Server(uvicorn.Server):
         if self._signalled and sig == signal.SIGINT:
             self.force_exit = True
         self._signalled = True
-        self._traffic.drain()
+        self.traffic.drain()
 
     async def on_tick(self, counter: int) -> bool:
-        since = self._traffic.draining_since
+        since = self.traffic.draining_since
         if self._signalled and since is not None and time.monotonic() - since >= self._drain_delay_s:
             self.should_exit = True
         return await super().on_tick(counter)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -37,11 +37,11 @@ class Body:
 
     uploads: list[Upload]
     raw: bool
-    held: int = field(default=0, repr=False)
+    held: int
 
 
 async def receive(request: Request, settings: Settings, traffic: Traffic) -> Body:
-    """Read a request's images; give them back to `traffic` with `release` when done."""
+    """Read a request's images; who is done with them takes `held` off the bytes that `traffic` counts."""
     content_type, options = parse_options_header(request.headers.get("content-type"))
     limit = settings.max_request_bytes if content_type == MULTIPART else settings.max_image_bytes
     declared = request.headers.get("content-length", "")
@@ -73,18 +73,35 @@ def too_large(limit: int) -> Problem:
 async def _drink(
     request: Request, settings: Settings, traffic: Traffic, limit: int, take: Callable[[bytes], object]
 ) -> int:
+    now = asyncio.get_running_loop().time
+    end = now() + settings.body_timeout_s
     size = 0
     try:
-        async for chunk in _chunks(request, settings):
-            size += len(chunk)
-            traffic.bytes_held += len(chunk)
-            if size > limit:
-                raise too_large(limit)
-            if traffic.bytes_held > settings.max_bytes_in_memory:
-                raise busy(settings, "The server holds as many uploads as it can.")
-            take(chunk)
-    except BaseException:
+        async with asyncio.timeout(settings.body_idle_timeout_s) as patience:
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                more = message.get("more_body", False)
+                size += len(chunk)
+                traffic.bytes_held += len(chunk)
+                if size > limit:
+                    raise too_large(limit)
+                if traffic.bytes_held > settings.max_bytes_in_memory:
+                    raise busy(settings, "The server holds as many uploads as it can.")
+                take(chunk)
+                if more:
+                    patience.reschedule(min(now() + settings.body_idle_timeout_s, end))
+    except BaseException as error:
         traffic.bytes_held -= size
+        if isinstance(error, TimeoutError):
+            raise Problem(
+                "slow_client",
+                f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s.",
+                headers={"connection": "close"},
+            ) from None
         raise
     return size
 
@@ -96,28 +113,6 @@ def busy(settings: Settings, detail: str) -> Problem:
         f"{detail} Send the request again in {settings.retry_after_s} s.",
         headers={"retry-after": str(settings.retry_after_s)},
     )
-
-
-async def _chunks(request: Request, settings: Settings) -> AsyncIterator[bytes]:
-    now = asyncio.get_running_loop().time
-    end = now() + settings.body_timeout_s
-    try:
-        async with asyncio.timeout(settings.body_idle_timeout_s) as patience:
-            while True:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                if body := message.get("body", b""):
-                    yield body
-                if not message.get("more_body", False):
-                    return
-                patience.reschedule(min(now() + settings.body_idle_timeout_s, end))
-    except TimeoutError:
-        raise Problem(
-            "slow_client",
-            f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s.",
-            headers={"connection": "close"},
-        ) from None
 
 
 class Form:

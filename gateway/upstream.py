@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httptools
 
 CONNECT_S = 3.0
+MOST_IDLE = 128
 
 
 class Refused(OSError):
@@ -120,7 +121,7 @@ class Pool:
     async def _exchange(self, head: bytes, body: bytes, seconds: float) -> Answer:
         connection = await self._connection()
         answer = await connection.exchange(head, body, seconds)
-        if connection.usable:
+        if connection.usable and len(self._idle) < MOST_IDLE:
             self._idle.append(connection)
         else:
             connection.abort()

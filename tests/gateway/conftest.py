@@ -69,6 +69,7 @@ class Gateway:
         self.http.close()
         self.server.should_exit = True
         self.join()
+        assert (self.server.traffic.in_flight, self.server.traffic.bytes_held) == (0, 0)
 
 
 def quick(fake: FakeTorchServe, **settings: Any) -> Settings:

@@ -56,6 +56,7 @@ class FakeTorchServe:
         self.death_status = 500
         self.hang_ups = 0  # that many of the next predictions end in a closed connection
         self.delay = 0.0
+        self.heatmap = "data:image/png;base64,iVBORw0KGgo="
         self.fail: tuple[int, dict[str, Any]] | None = None
         self.hold: threading.Event | None = None
         self.started = 0
@@ -156,7 +157,7 @@ class FakeTorchServe:
         score = None if "abstain" in words else float(words[1]) if len(words) > 1 else 0.031
         answer = prediction(score)
         if explain:
-            answer["heatmap"] = "data:image/png;base64,iVBORw0KGgo="
+            answer["heatmap"] = self.heatmap
             answer["features"] = [float(x) for x in words[2].split(",")] if len(words) > 2 else [1.0, 0.0, 0.0]
         return web.json_response(answer)
 

@@ -126,6 +126,8 @@ def test_cors_is_off_unless_an_origin_is_named(gateway: Gateway, start: Start) -
     assert "access-control-allow-origin" not in gateway.predict(headers=asked).headers
     open_to_one = start(cors_origins="https://clinic.example, https://ward.example")
     assert open_to_one.predict(headers=asked).headers["access-control-allow-origin"] == "https://clinic.example"
+    refused = open_to_one.predict(b"%PDF", headers=asked)
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (415, "https://clinic.example")
     preflight = open_to_one.http.options("/v1/predict", headers=asked)
     assert preflight.status_code == 200
     stranger = open_to_one.predict(headers={"origin": "https://elsewhere.example"})

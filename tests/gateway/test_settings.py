@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -49,6 +51,13 @@ def test_a_wrong_setting_ends_the_start_with_one_clear_message(monkeypatch: pyte
     assert ended.returncode == 1
     assert "/nowhere/keys" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_torchserve_takes_what_the_gateway_takes() -> None:
+    properties = (Path(__file__).parents[2] / "config.properties").read_text()
+    largest = re.search(r"^max_request_size=(\d+)", properties, re.MULTILINE)
+    assert largest
+    assert int(largest[1]) >= Settings().max_image_bytes
 
 
 def test_the_description_fits_a_terminal() -> None:
