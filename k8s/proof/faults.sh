@@ -63,8 +63,10 @@ print("killed", workers[0].name, "of", len(workers))'
 exceed_memory() {
   local pod
   pod=$(oldest)
-  say "a process in $pod takes memory beyond its limit"
-  k exec "$pod" --container torchserve -- python -c 'x = [bytearray(b"x" * 2**26) for _ in range(1000)]' || say "that process ended with $?"
+  say "memory beyond the limit of torchserve in $pod; Java is made the first to be killed for it"
+  k exec "$pod" --container torchserve -- python -c '
+open("/proc/1/oom_score_adj", "w").write("1000")
+x = [bytearray(b"x" * 2**26) for _ in range(1000)]' || say "the exec ended with $?"
 }
 
 for fault; do

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +16,6 @@ from k8s.validate.finding import Manifest
 K8S = Path(__file__).resolve().parents[1]
 ROOT = K8S.parent
 OLDEST = (4, 5)  # kustomize's version from which `labels` may reach the pod template
-GO_MODULE = "sigs.k8s.io/kustomize/kustomize/v5@v5.0.3"  # the last that Debian 12's Go compiles
 
 
 class BuildError(Exception):
@@ -38,19 +35,11 @@ def _version(command: list[str]) -> tuple[int, int]:
 @lru_cache(maxsize=1)
 def tool() -> tuple[str, ...]:
     """The command that builds a folder; raises BuildError saying what to install."""
-    own = ROOT / "build" / "k8s-tools" / "kustomize"
     if _version(["kubectl", "version", "--client"]) >= OLDEST:
         return ("kubectl", "kustomize")
-    for kustomize in ("kustomize", str(own)):
-        if _version([kustomize, "version"]) >= OLDEST:
-            return (kustomize, "build")
-    if not shutil.which("go"):
-        raise BuildError(
-            "neither kubectl (1.21 or newer) nor kustomize is here: install one, or Go to compile kustomize"
-        )
-    environment = os.environ | {"GOBIN": str(own.parent), "GOFLAGS": "-mod=mod"}
-    subprocess.run(["go", "install", GO_MODULE], env=environment, check=True, timeout=900)
-    return (str(own), "build")
+    if _version(["kustomize", "version"]) >= OLDEST:
+        return ("kustomize", "build")
+    raise BuildError("neither kubectl (1.24 or newer) nor kustomize (4.5 or newer) is here: install one of them")
 
 
 def build(folder: Path) -> list[Manifest]:
