@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,24 +24,27 @@ LIMITS = Limits(max_bytes=2**30, max_pixels=178_000_000, min_side=1)
 Pixels = NDArray[np.uint8]
 
 
-def key(table: Table, geometry: Geometry) -> str:
-    """Changes with any image's bytes, with their order and with the geometry; not with where the folder lies."""
-    digest = hashlib.sha256(json.dumps(geometry.model_dump(), sort_keys=True).encode())
+def content(table: Table) -> str:
+    """Changes with any image's bytes and with their order; not with where the folder lies."""
+    digest = hashlib.sha256()
     for row in range(len(table)):
         digest.update(hashlib.sha256(table.image_bytes(row)).digest())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()
 
 
-def build(table: Table, geometry: Geometry, folder: Path, threads: int | None = None) -> Pixels:
+def build(
+    table: Table, geometry: Geometry, folder: Path, known_content: str | None = None, threads: int | None = None
+) -> Pixels:
     """The images as a read-only array [N, size, size, 3]; built where it is not yet, continued where it was cut off.
 
-    UnreadableImages names every image that cannot be decoded.
+    `known_content` saves reading every file once more. UnreadableImages names every image that cannot be decoded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = key(table, geometry)
+    crop = f"{geometry.crop:.6g}".replace(".", "_")
+    name = f"{(known_content or content(table))[:32]}-{geometry.size}-{crop}"
     path = folder / f"{name}.npy"
     if not path.exists():
-        partial, marker = folder / f"{name}.partial.npy", folder / f"{name}.rows"
+        partial, marker = folder / f"{name}.partial", folder / f"{name}.rows"
         _fill(table, geometry, partial, marker, threads or min(8, os.cpu_count() or 1))
         partial.replace(path)
         marker.unlink()

@@ -105,6 +105,7 @@ class LesionData(pl.LightningDataModule):
         self.table: Table
         self.split: splits.Split
         self._pixels: dict[int, cache.Pixels] = {}
+        self._content: str | None = None
         self._evaluated: list[PixelRows] = []
 
     @property
@@ -199,7 +200,9 @@ class LesionData(pl.LightningDataModule):
     def _array(self, size: int) -> cache.Pixels:
         if size not in self._pixels:
             geometry = Geometry(size=size, crop=self.hparams["crop"])
-            self._pixels[size] = cache.build(self.table, geometry, Path(self.hparams["cache_folder"]))
+            self._content = self._content or cache.content(self.table)
+            folder = Path(self.hparams["cache_folder"])
+            self._pixels[size] = cache.build(self.table, geometry, folder, self._content)
         return self._pixels[size]
 
     def _labels(self) -> np.ndarray:
