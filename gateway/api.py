@@ -26,7 +26,7 @@ from gateway.uploads import Body, ClientGone, Upload, busy, receive
 T = TypeVar("T")
 Json = dict[str, Any]
 FRESH = {"cache-control": "no-store"}
-WATCH_AFTER_S = 0.1
+WATCH_AFTER_S = 0.5
 NOT_OURS_TO_SEND = ("busy", "backend_unavailable", "backend_timeout")
 
 

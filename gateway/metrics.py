@@ -19,9 +19,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from gateway.problems import KINDS
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SCORES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -53,8 +55,16 @@ class Metrics:
             "lesion_reference_score_bucket", "Share of reference scores up to le.", ["le"], registry=registry
         )
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Series that begin with their first event hide it from `rate` and `increase`."""
         for cause in ("worker_died", "connection_lost"):
             self.retries.labels(cause)
+        for reason in KINDS:
+            self.problems.labels(reason)
+        for route, code in product(("predict", "explain", "compare"), (200, 429, 500, 502, 503, 504)):
+            self.requests.labels(f"/v1/{route}", str(code))
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count one answer."""

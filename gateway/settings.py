@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         default=1, gt=0, description="how often the management API is asked for workers and queue"
     )
     stale_after_s: float = Field(
-        default=5, gt=0, description="age at which the last answer of the management API counts for nothing"
+        default=10, gt=0, description="age at which the last answer of the management API counts for nothing"
     )
     model_refresh_s: float = Field(
         default=60, gt=0, description="how often manifest and model card are asked for again"
