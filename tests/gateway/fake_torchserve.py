@@ -59,6 +59,7 @@ class FakeTorchServe:
         self.heatmap = "data:image/png;base64,iVBORw0KGgo="
         self.fail: tuple[int, dict[str, Any]] | None = None
         self.hold: threading.Event | None = None
+        self.management_hangs = False
         self.started = 0
         self.finished = 0
         self.abandoned = 0
@@ -162,6 +163,8 @@ class FakeTorchServe:
         return web.json_response(answer)
 
     async def _describe(self, request: web.Request) -> web.Response:
+        while self.management_hangs:
+            await asyncio.sleep(0.005)
         model: dict[str, Any] = {
             "modelName": "lesion",
             "modelVersion": "1.0",

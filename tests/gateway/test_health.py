@@ -96,6 +96,15 @@ def test_as_many_workers_as_asked_for(start: Start, torchserve: FakeTorchServe) 
     until(gateway.ready)
 
 
+def test_a_management_api_that_hangs_counts_for_nothing_after_a_while(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start(stale_after_s=0.5)
+    torchserve.management_hangs = True
+    until(lambda: not gateway.ready())
+    assert gateway.http.get("/readyz").json()["checks"]["management_answers"] is False
+    torchserve.management_hangs = False
+    until(gateway.ready)
+
+
 def test_liveness_does_not_depend_on_the_model_server(start: Start, torchserve: FakeTorchServe) -> None:
     torchserve.stop()
     gateway = start(wait=False)
