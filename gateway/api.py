@@ -18,10 +18,10 @@ from gateway.comparison import Lesion, compare
 from gateway.health import Health
 from gateway.keys import Keys
 from gateway.metrics import Metrics
-from gateway.problems import Problem
+from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
-from gateway.uploads import Body, ClientGone, Upload, busy, receive
+from gateway.uploads import Body, ClientGone, Upload, receive
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -98,7 +98,7 @@ class Api:
     async def _images(self, request: Request) -> AsyncIterator[Body]:
         name = self._admit(request)
         if self._traffic.in_flight >= self._settings.max_in_flight:
-            raise busy(self._settings, "The server is at work on as many requests as it takes.")
+            raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
         with self._traffic.at_work():
             body = await receive(request, self._settings, self._traffic)
             try:

@@ -7,9 +7,8 @@ import json
 from typing import Any, Literal, Protocol
 
 from gateway.metrics import Metrics
-from gateway.problems import REFUSALS, Problem
+from gateway.problems import REFUSALS, Problem, busy
 from gateway.settings import Settings
-from gateway.uploads import busy
 from gateway.upstream import Answer, Lost, Pool, Refused
 
 Task = Literal["predictions", "explanations"]
@@ -76,7 +75,7 @@ class Backend:
         if status == 503 and "no worker" in message:
             # The same words for a full queue and for a missing worker: only the management API can tell.
             if self.workforce and await self.workforce.workers_ready_now():
-                return busy(self._settings, "The model server's queue is full.")
+                return busy("The model server's queue is full.", self._settings.retry_after_s)
             return self._unavailable("It has no worker at the moment.")
         if status == 404:
             return self._unavailable("The model is not loaded.")

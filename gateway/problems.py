@@ -90,3 +90,10 @@ class Problem(Exception):
             media_type=MEDIA_TYPE,
             headers={"cache-control": "no-store", **self.headers},
         )
+
+
+def busy(detail: str, retry_after_s: int) -> Problem:
+    """A refusal that ends by itself."""
+    return Problem(
+        "busy", f"{detail} Send the request again in {retry_after_s} s.", headers={"retry-after": str(retry_after_s)}
+    )

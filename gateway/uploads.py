@@ -10,12 +10,14 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from gateway.problems import Problem
+from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
 
 MULTIPART = b"multipart/form-data"
 FIELD = b"file"
+MOST_OTHER_FIELDS = 64
+LONGEST_HEADER = 8192
 
 
 class ClientGone(Exception):
@@ -90,7 +92,7 @@ async def _drink(
                 if size > limit:
                     raise too_large(limit)
                 if traffic.bytes_held > settings.max_bytes_in_memory:
-                    raise busy(settings, "The server holds as many uploads as it can.")
+                    raise busy("The server holds as many uploads as it can.", settings.retry_after_s)
                 take(chunk)
                 if more:
                     patience.reschedule(min(now() + settings.body_idle_timeout_s, end))
@@ -106,21 +108,13 @@ async def _drink(
     return size
 
 
-def busy(settings: Settings, detail: str) -> Problem:
-    """A refusal that ends by itself."""
-    return Problem(
-        "busy",
-        f"{detail} Send the request again in {settings.retry_after_s} s.",
-        headers={"retry-after": str(settings.retry_after_s)},
-    )
-
-
 class Form:
     """A multipart form read piece by piece; only its fields `file` are kept."""
 
     def __init__(self, boundary: bytes, settings: Settings) -> None:
         self._settings = settings
         self._uploads: list[Upload] = []
+        self._fields = 0
         self._parts: list[bytes] = []
         self._size = 0
         self._header = [b"", b""]
@@ -156,14 +150,23 @@ class Form:
         return self._uploads
 
     def _on_part_begin(self) -> None:
+        self._fields += 1
+        if self._fields > self._settings.max_files + MOST_OTHER_FIELDS:
+            raise Problem("malformed_upload", "The form has too many fields. Send only fields `file`.")
         self._disposition = b""
         self._current = None
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header[0] += data[start:end]
+        self._limit_header()
 
     def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header[1] += data[start:end]
+        self._limit_header()
+
+    def _limit_header(self) -> None:
+        if len(self._header[0]) + len(self._header[1]) > LONGEST_HEADER:
+            raise Problem("malformed_upload", f"A header within the form is longer than {LONGEST_HEADER} bytes.")
 
     def _on_header_end(self) -> None:
         if self._header[0].lower() == b"content-disposition":

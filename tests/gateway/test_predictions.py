@@ -105,6 +105,20 @@ def test_a_form_that_cannot_be_read_says_so(standing: Gateway, content: bytes, c
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"X-Long: " + b"a" * 9000 + b"\r\n\r\nb\r\n",
+        b'Content-Disposition: form-data; name="a"\r\n\r\nb\r\n--x\r\n' * 100,
+    ],
+    ids=["long header", "many fields"],
+)
+def test_a_form_that_is_made_to_cost_is_refused(standing: Gateway, part: bytes) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = standing.predict(b"--x\r\n" + part + b"--x--\r\n", headers=headers)
+    assert (answer.status_code, answer.json()["reason"]) == (400, "malformed_upload")
+
+
 def test_other_fields_of_a_form_are_ignored_and_paths_are_cut_from_file_names(standing: Gateway) -> None:
     files = form(("../../etc/a.jpg", b"IMAGE 0.3"), ("C:\\photos\\b.jpg", b"IMAGE 0.2"))
     answer = standing.http.post("/v1/predict", files=files, data={"patient": "somebody"})
