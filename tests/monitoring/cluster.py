@@ -1,4 +1,4 @@
-"""What the kubelet and kube-state-metrics would say of the pod: names and labels as theirs, since no cluster is here."""
+"""What the kubelet and kube-state-metrics would say of the pod, names and labels as theirs: no cluster is here."""
 
 from __future__ import annotations
 
@@ -36,10 +36,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Silent."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A scraper that hangs up is no news."""
+
+
 @contextmanager
 def stand_in() -> Iterator[str]:
     """The address of a server with these metrics."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -24,7 +24,9 @@ def test_a_panel_has_title_description_query_and_unit(name: str) -> None:
     for panel in seen:
         assert panel["title"]
         assert panel["description"].endswith(".")
-        assert panel["targets"]
+        letters = [target["refId"] for target in panel["targets"]]
+        assert letters == list("ABCDEFGHIJ")[: len(letters)]
+        assert letters
         assert panel["datasource"] == {"type": "prometheus", "uid": "$datasource"}
         if panel["type"] == "heatmap":
             assert panel["options"]["yAxis"]["unit"]

@@ -56,9 +56,8 @@ def monitor(stack: Serving) -> Iterator[Monitor]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(monitor: Monitor, stack: Serving, images: list[bytes]) -> Prometheus:
+def prometheus(monitor: Monitor, stack: Serving, images: list[bytes]) -> Iterator[Prometheus]:
     """After a short load of good and bad images, scraped at least twice on the way."""
-    asked = Prometheus(monitor.address)
     mixed: list[Request] = [
         *(("/v1/predict", image) for image in images for _ in range(8)),
         ("/v1/explain", images[0]),
@@ -66,14 +65,17 @@ def prometheus(monitor: Monitor, stack: Serving, images: list[bytes]) -> Prometh
         ("/v1/predict", images[0][: len(images[0]) // 2]),
     ]
     seen = "min(count_over_time(lesion_rejections_total[1m])) >= 4"
-    with Load(stack.gateway_url, mixed, clients=4) as load:
-        await_true(
-            lambda: bool(asked.values(seen)), lambda: (load.codes, asked.values("up"), monitor.log("prometheus"))
-        )
-    assert load.codes[200]
-    assert not any(code >= 500 for code in load.codes), load.codes
-    assert asked.healthy_targets() == JOBS
-    return asked
+    with Prometheus(monitor.address) as asked:
+
+        def told() -> object:
+            return load.codes, asked.values("up"), monitor.log("prometheus")
+
+        with Load(stack.gateway_url, mixed, clients=4) as load:
+            await_true(lambda: bool(asked.values(seen)), told)
+        assert load.codes[200]
+        assert not any(code >= 500 for code in load.codes), load.codes
+        await_true(lambda: asked.healthy_targets() == JOBS, told)
+        yield asked
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -96,9 +98,13 @@ def test_every_rule_computes(prometheus: Prometheus) -> None:
 
 
 def test_a_healthy_stack_is_silent(prometheus: Prometheus) -> None:
-    """The bad images of the load are reported, as they should be, and nothing else is."""
-    expected = {"DermserveRejections", "DermserveScoresDrift", "DermserveAbstains"}
-    await_true(lambda: prometheus.firing() <= expected, prometheus.firing)
+    """The load's bad images and random weights may be reported, and on a slow machine its latency; nothing else."""
+    about_the_load = {"DermserveRejections", "DermserveScoresDrift", "DermserveAbstains"}
+
+    def surprising() -> set[str]:
+        return {name for name in prometheus.firing() - about_the_load if not name.startswith("DermserveLatency")}
+
+    await_true(lambda: not surprising(), surprising)
 
 
 def test_workers_that_are_killed_again_and_again(prometheus: Prometheus, monitor: Monitor, stack: Serving) -> None:

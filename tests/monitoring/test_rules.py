@@ -37,7 +37,7 @@ def test_every_alert_is_shown_to_fire_and_to_keep_silent(alert: str) -> None:
 @pytest.mark.parametrize("record", sorted(RECORDS))
 def test_every_recording_has_an_expected_value(record: str) -> None:
     expressions = [check["expr"] for case in CASES for check in case.get("promql_expr_test", [])]
-    assert f"round({record}, 0.001)" in expressions
+    assert any(expression.startswith(f"round({record}, ") for expression in expressions)
 
 
 def test_a_broken_rule_fails_its_test(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import TypeAlias
 
 from grafana_foundation_sdk.builders import barchart, common, heatmap, stat, table, timeseries
@@ -20,8 +21,11 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import (
     GraphTresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
     ScaleDistribution,
     StackingMode,
+    TooltipDisplayMode,
     VisibilityMode,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
@@ -54,8 +58,9 @@ def series(
     """Lines over time; a query for each legend, thresholds drawn as lines."""
     panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit).span(span).height(8)
     panel = panel.min(0).show_points(VisibilityMode.NEVER).fill_opacity(10).links(_runbook(runbook))
-    for legend, expr in queries.items():
-        panel = panel.with_target(_query(expr, legend))
+    panel = panel.legend(_legend()).tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
+    for letter, (legend, expr) in zip(ascii_uppercase, queries.items(), strict=False):
+        panel = panel.with_target(_query(expr, legend, letter))
     if stacked:
         panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(40)
     if steps:
@@ -70,6 +75,7 @@ def number(
     """One figure, coloured by its thresholds."""
     panel = stat.Panel().title(title).description(description).datasource(SOURCE).unit(unit).span(4).height(5)
     panel = panel.decimals(decimals).thresholds(_thresholds(steps)).links(_runbook(runbook))
+    panel = panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     return panel.with_target(_query(expr, "").instant())
 
 
@@ -78,17 +84,22 @@ def heat(title: str, unit: str, expr: str, description: str, span: int = 12) -> 
     colours = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(64)
     panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).span(span).height(8)
     panel = panel.color(colours).y_axis(heatmap.YAxisConfig().unit(unit)).calculate(False)
-    panel = panel.scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LINEAR))
+    panel = panel.show_tooltip().scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LINEAR))
     return panel.with_target(_query(expr, "{{le}}").format(PromQueryFormat.HEATMAP))
 
 
 def bars(title: str, unit: str, queries: Mapping[str, str], by: str, description: str, runbook: str = "") -> Panel:
     """Values of now beside each other, a group for each value of the label `by`."""
     panel = barchart.Panel().title(title).description(description).datasource(SOURCE).unit(unit).span(12).height(8)
-    for legend, expr in queries.items():
-        panel = panel.with_target(_query(expr, legend).instant().format(PromQueryFormat.TABLE))
+    named = dict(zip(ascii_uppercase, queries, strict=False))
+    for letter, legend in named.items():
+        panel = panel.with_target(_query(queries[legend], legend, letter).instant().format(PromQueryFormat.TABLE))
     panel = panel.with_transformation(_transformation("joinByField", {"byField": by, "mode": "outer"}))
-    return panel.x_field(by).min(0).links(_runbook(runbook))
+    # Grafana calls the columns of several tables Value #A, Time 1 and so on.
+    renamed = {f"Value #{letter}": legend for letter, legend in named.items()}
+    hidden = {f"Time {number}": True for number in range(1, len(named) + 1)}
+    panel = panel.with_transformation(_transformation("organize", {"renameByName": renamed, "excludeByName": hidden}))
+    return panel.x_field(by).min(0).legend(_legend()).links(_runbook(runbook))
 
 
 def rows(
@@ -125,8 +136,13 @@ def frame(title: str, about: str, sections: Mapping[str, Sequence[Panel]]) -> mo
     return built
 
 
-def _query(expr: str, legend: str) -> Dataquery:
-    return Dataquery().expr(expr).legend_format(legend or "__auto").datasource(SOURCE)
+def _legend() -> common.VizLegendOptions:
+    legend = common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST)
+    return legend.placement(LegendPlacement.BOTTOM)
+
+
+def _query(expr: str, legend: str, letter: str = "A") -> Dataquery:
+    return Dataquery().ref_id(letter).expr(expr).legend_format(legend or "__auto").datasource(SOURCE)
 
 
 def _thresholds(steps: Steps) -> ThresholdsConfig:
@@ -144,4 +160,6 @@ def _transformation(name: str, options: object) -> models.DataTransformerConfig:
 
 def _choice(name: str, label: str, query: str) -> QueryVariable:
     variable = QueryVariable(name).label(label).query(query).datasource(SOURCE).include_all(True).all_value(".*")
-    return variable.multi(True).refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+    everything = models.VariableOption(selected=True, text="All", value="$__all")
+    variable = variable.current(everything).multi(True)
+    return variable.refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)

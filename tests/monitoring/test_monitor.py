@@ -1,0 +1,89 @@
+"""`make monitor` starts both programs, says where they are, and ends without a trace."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from k8s.monitoring import monitor
+from stack.probe import free_ports
+from tests.monitoring.prometheus import await_true
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGETS = {"dermserve-gateway": "127.0.0.1:8000", "dermserve-torchserve": "127.0.0.1:8082"}
+
+
+def test_prometheus_accepts_the_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "prometheus.yaml"
+    config.write_text(yaml.safe_dump(monitor.configuration(TARGETS, "5s", "127.0.0.1:9093", monitor.RULES)))
+    done = subprocess.run(["promtool", "check", "config", str(config)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_local_jobs_are_those_of_the_cluster() -> None:
+    manifest = yaml.safe_load((ROOT / "k8s/components/monitoring/pod-monitor.yaml").read_text())
+    endpoints = manifest["spec"]["podMetricsEndpoints"]
+    assert [endpoint["relabelings"][0]["replacement"] for endpoint in endpoints] == list(TARGETS)
+    scraped = yaml.safe_load(monitor.RULES.read_text())
+    named = [rule["expr"] for group in scraped["groups"] for rule in group["rules"] if "job" in rule["expr"]]
+    assert all("dermserve-" in expression for expression in named)
+
+
+def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with (
+        pytest.raises(monitor.MonitorError, match=r"alertmanager is not installed.*apt-get install"),
+        monitor.Monitor({}),
+    ):
+        pass
+
+
+def test_a_taken_port_is_said() -> None:
+    [port, alerts_port] = free_ports(2)
+    with httpx.Client() as client, monitor.Monitor(TARGETS, port=port, alerts_port=alerts_port) as first:
+        assert client.get(f"http://{first.address}/-/ready").status_code == 200
+        with (
+            pytest.raises(monitor.MonitorError, match=rf"did not start on 127\.0\.0\.1:{alerts_port}"),
+            monitor.Monitor(TARGETS, port=port, alerts_port=alerts_port),
+        ):
+            pass
+        assert first.ended() is None
+
+
+def read_until(process: subprocess.Popen[str], word: str) -> str:
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    while lines[-1] and word not in lines[-1]:
+        lines.append(process.stdout.readline())
+    return "".join(lines)
+
+
+def test_the_command_runs_until_it_is_interrupted() -> None:
+    [port, alerts_port, nobody] = free_ports(3)
+    command = [sys.executable, str(ROOT / "k8s/monitoring/monitor.py"), "--port", str(port)]
+    command += ["--alerts-port", str(alerts_port), "--gateway", f"127.0.0.1:{nobody}", "--for", "1s", "--scrape", "1s"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, httpx.Client(timeout=30) as client:
+        try:
+            told = read_until(process, "Ctrl-C")
+            assert f"Nobody answers at http://127.0.0.1:{nobody}/metrics (dermserve-gateway)" in told
+            assert f"http://127.0.0.1:{port}/alerts" in told
+
+            def received() -> set[str]:
+                alerts = client.get(f"http://127.0.0.1:{alerts_port}/api/v2/alerts").json()
+                return {alert["labels"]["alertname"] for alert in alerts}
+
+            await_true(lambda: "DermserveMetricsAbsent" in received(), received)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    for closed in (port, alerts_port):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://127.0.0.1:{closed}/")
