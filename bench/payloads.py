@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from io import BytesIO
@@ -25,16 +26,19 @@ def _payload(folder: Path, size: str, number: int) -> bytes:
     path = folder / size / f"{number}.jpg"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawn = sorted(_drawn(folder / "drawn").rglob("*.jpg"))[number]
+        drawn = sorted(draw(folder / "drawn", COUNT, DRAWN).rglob("*.jpg"))[number]
         path.write_bytes(_photograph(Image.open(drawn), SIZES[size], seed=number))
     return path.read_bytes()
 
 
-def _drawn(folder: Path) -> Path:
+def draw(folder: Path, count: int, size: tuple[int, int]) -> Path:
+    """A dataset of drawn lesions; kept, once it is complete."""
     if not folder.exists():
-        width, height = map(str, DRAWN)
-        words = ["synthesize", str(folder), "--count", str(COUNT), "--size", width, height]
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        words = ["synthesize", str(partial), "--count", str(count), "--size", *map(str, size)]
         subprocess.run([sys.executable, "-m", "lightning_module", *words], check=True, stdout=subprocess.DEVNULL)
+        partial.rename(folder)
     return folder
 
 

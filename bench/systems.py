@@ -84,7 +84,7 @@ def flask(materials: Materials, cores: Cores) -> System:
 def stock(materials: Materials, cores: Cores, threads: int | None) -> System:
     """TorchServe as it comes, with its image classifier and TorchScript weights in fp32."""
     inference, management, metrics, *grpc = free_ports(5)
-    folder = materials.folder / "stock"
+    folder = materials.stock_archive.parents[1]
     config = folder / "config.properties"
     config.write_text(
         f"inference_address=http://127.0.0.1:{inference}\n"

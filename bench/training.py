@@ -10,8 +10,6 @@ import lightning_module  # noqa: F401
 
 # isort: split
 import argparse
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +20,11 @@ import torch
 from torch import Tensor
 
 from bench.materials import BUILD
+from bench.payloads import draw
 from lightning_module.datamodule import Batch, LesionData
 from lightning_module.module import LesionModule
 
-IMAGES = 1000
+IMAGES = 500
 WARM_UP = 5
 AIM = 0.9
 
@@ -95,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="a dataset folder; drawn lesions where none is given")
     chosen = parser.parse_args(arguments)
     options = {
-        "folder": str(chosen.data or _drawn(BUILD / "training")),
+        "folder": str(chosen.data or draw(BUILD / "training", IMAGES, (200, 150))),
         "size": chosen.size,
         "batch_size": chosen.batch_size,
         "workers": chosen.workers,
@@ -111,10 +110,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"  from random tensors   {tensors:8.1f} images/s")
     print(f"  ratio                 {ratio:8.2f}   (aim: at least {AIM})")
     return 0 if ratio >= AIM else 1
-
-
-def _drawn(folder: Path) -> Path:
-    if not folder.exists():
-        words = ["synthesize", str(folder), "--count", str(IMAGES)]
-        subprocess.run([sys.executable, "-m", "lightning_module", *words], check=True, stdout=subprocess.DEVNULL)
-    return folder
