@@ -16,7 +16,14 @@ say() { echo "$(date +%T) $*"; }
 
 pods() { k get pods --selector "$selector" --no-headers --output custom-columns=NAME:.metadata.name,READY:'.status.containerStatuses[*].ready',RESTARTS:'.status.containerStatuses[*].restartCount',IMAGE:'.spec.containers[0].image',DELETED:.metadata.deletionTimestamp; }
 oldest() { k get pods --selector "$selector" --sort-by=.metadata.creationTimestamp --output 'jsonpath={.items[0].metadata.name}'; }
-settled() { k rollout status deployment/dermserve --timeout=240s >/dev/null; k wait --for=condition=ready pod --selector "$selector" --timeout=120s >/dev/null; }
+settled() { # every pod of the newest version ready, and the old ones gone
+  k rollout status deployment/dermserve --timeout=300s >/dev/null
+  local deadline=$((SECONDS + 180))
+  while pods | grep -qE 'false|none,|Z$'; do
+    ((SECONDS < deadline)) || { say "not settled after 180 s"; pods; return 1; }
+    sleep 2
+  done
+}
 images() { k set image deployment/dermserve "torchserve=$1" "gateway=$1" >/dev/null; }
 follow() { # the logs of every pod there is, because they go with the pod
   local pod container
@@ -60,13 +67,21 @@ workers = [p for p in workers if int(p.name) not in (1, os.getpid())]
 os.kill(int(workers[0].name), signal.SIGKILL)
 print("killed", workers[0].name, "of", len(workers))'
 }
-exceed_memory() {
+exceed_memory() { # by many small processes, so that Java, offered first, is what the kernel kills
   local pod
   pod=$(oldest)
-  say "memory beyond the limit of torchserve in $pod; Java is made the first to be killed for it"
+  say "memory beyond the limit of torchserve in $pod"
   k exec "$pod" --container torchserve -- python -c '
+import os, time
 open("/proc/1/oom_score_adj", "w").write("1000")
-x = [bytearray(b"x" * 2**26) for _ in range(1000)]' || say "the exec ended with $?"
+for _ in range(100):
+    if os.fork() == 0:
+        held = bytearray(b"x" * 2**25)
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(0.05)
+time.sleep(60)' || say "the exec ended with $?"
+  k get pod "$pod" --output 'jsonpath={range .status.containerStatuses[*]}{.name}{": restarts "}{.restartCount}{", last ended as "}{.lastState.terminated.reason}{"\n"}{end}'
 }
 
 for fault; do
