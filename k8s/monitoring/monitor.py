@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,8 @@ class Monitor:
         self._scratch.cleanup()
 
     def _start(self) -> None:
+        for option, address in (("--port", self.address), ("--alerts-port", self.alerts_address)):
+            _require_free(option, address)
         rules = RULES.read_text(encoding="utf-8")
         own = self.folder / "rules.yaml"
         own.write_text(hurried(rules, self.hold) if self.hold else rules, encoding="utf-8")
@@ -137,6 +140,8 @@ class Monitor:
             f"--config.file={config}",
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
             f"--web.listen-address={self.address}",
+            # An alert that fires before Alertmanager is known is told again after this; the default is a minute.
+            "--rules.alert.resend-delay=5s",
         )
         for name, address in (("alertmanager", self.alerts_address), ("prometheus", self.address)):
             self._await_ready(name, address)
@@ -207,6 +212,14 @@ def _parser() -> argparse.ArgumentParser:
 
 class _Raw(argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of the description."""
+
+
+def _require_free(option: str, address: str) -> None:
+    host, _, port = address.partition(":")
+    try:
+        socket.create_server((host, int(port))).close()
+    except OSError as error:
+        raise MonitorError(f"{address} cannot be used ({error.strerror}): give another with {option}.") from None
 
 
 def _answers(url: str) -> bool:
