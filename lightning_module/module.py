@@ -108,7 +108,15 @@ class LesionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss: Tensor = self.loss(self._logits(batch["images"]).float(), batch["targets"])
-        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch["row"]))
+        self.log(
+            "train/loss",
+            loss,
+            prog_bar=True,
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+            batch_size=len(batch["row"]),
+        )
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -188,7 +196,15 @@ class LesionModule(pl.LightningModule):
         self.average_precision.update(probability, batch["malignant"])
         metrics = {"loss": self.loss(logits, targets), "auroc": self.auroc, "ap": self.average_precision}
         for name, value in metrics.items():
-            self.log(f"{part}/{name}", value, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets))
+            self.log(
+                f"{part}/{name}",
+                value,
+                on_step=False,
+                on_epoch=True,
+                prog_bar=True,
+                sync_dist=True,
+                batch_size=len(targets),
+            )
 
 
 def _malignant_indices(head: str, classes: Sequence[str], malignant: Sequence[str]) -> list[int]:

