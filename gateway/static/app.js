@@ -14,7 +14,7 @@ import { BANNERS, chance, REFUSALS, VERDICTS } from "./words.js";
 const VIEWS = ["analyse", "image", "compare", "model"];
 const album = new Album();
 const queue = new Queue(album);
-const table = new LesionTable(byId("list"), album);
+const table = new LesionTable(byId("list"), album, () => focusHeading("analyse"));
 const comparison = new CompareView(byId("view-compare"), album);
 let model = null;
 let drawn = null;
@@ -65,13 +65,18 @@ function draw() {
   }
 }
 
+function focusHeading(view) {
+  const headings = [...document.querySelectorAll(`#view-${view} h1`)];
+  headings.find((heading) => heading.offsetParent)?.focus({ preventScroll: true });
+}
+
 function open() {
   const { view, lesion } = route();
   draw();
   if (view === "model") byId("view-model").replaceChildren(...cardView(model, queue.away));
   document.title = { image: `${lesion?.name} – Dermserve`, compare: "Same patient – Dermserve", model: "Model card – Dermserve" }[view] ?? "Dermserve";
   scrollTo(0, 0);
-  document.querySelector(`#view-${view} h1`)?.focus({ preventScroll: true });
+  focusHeading(view);
 }
 
 function receive(files) {

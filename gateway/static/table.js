@@ -66,9 +66,12 @@ export class LesionTable {
   #exports;
   #album;
   #away = null;
+  #emptied;
 
-  constructor(host, album) {
+  /** `emptied` is called when there is no row left to hold the focus. */
+  constructor(host, album, emptied) {
     this.#album = album;
+    this.#emptied = emptied;
     this.#heads = COLUMNS.map(([key, title]) =>
       h("th", { scope: "col", role: "columnheader", class: key }, h("button", { type: "button", on: { click: () => this.#sortBy(key) } }, title)),
     );
@@ -82,7 +85,7 @@ export class LesionTable {
         "div",
         { class: "list-head" },
         this.#summary,
-        h("div", { class: "actions" }, this.#compare, this.#exports, h("button", { class: "button", type: "button", on: { click: () => album.clear() } }, "Remove all")),
+        h("div", { class: "actions" }, this.#compare, this.#exports, h("button", { class: "button", type: "button", on: { click: () => this.#clear() } }, "Remove all")),
       ),
       h(
         "table",
@@ -118,11 +121,25 @@ export class LesionTable {
     const known = this.#rows.get(lesion.id) ?? { row: h("tr", { role: "row" }), drawn: null };
     const drawn = `${lesion.state} ${away}`;
     if (known.drawn !== drawn) {
-      known.row.replaceChildren(...cells(lesion, away, (gone) => this.#album.remove(gone)));
+      known.row.replaceChildren(...cells(lesion, away, (gone) => this.#remove(gone)));
       known.drawn = drawn;
       this.#rows.set(lesion.id, known);
     }
     return known.row;
+  }
+
+  #clear() {
+    this.#album.clear();
+    this.#emptied();
+  }
+
+  /** The focus goes on to the row that takes this one's place. */
+  #remove(lesion) {
+    const { row } = this.#rows.get(lesion.id);
+    const next = row.nextElementSibling ?? row.previousElementSibling;
+    this.#album.remove(lesion);
+    if (next) next.querySelector("button").focus();
+    else this.#emptied();
   }
 
   #sorted() {

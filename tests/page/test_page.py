@@ -115,6 +115,7 @@ def test_a_bad_file_says_what_to_do_and_disturbs_no_other(visitor: Visitor, lesi
         page.get_by_role("link", name="All images").click()
     page.get_by_role("button", name="Remove letter.pdf").click()
     heading(page, "3 images · 1 below · 2 not readable")
+    expect(page.get_by_role("button", name="Remove calf.jpg")).to_be_focused()
 
 
 def test_a_file_beyond_the_limit_is_not_even_sent(visit: Callable[..., Visitor], upstream: ArrangedTorchServe) -> None:
@@ -146,7 +147,7 @@ def test_several_images_sort_by_result_and_probability(visitor: Visitor, lesion:
     expect(page.get_by_role("columnheader", name="Image")).to_have_attribute("aria-sort", "ascending")
     assert page.locator(".lesions img").count() == 4
     page.get_by_role("button", name="Remove all").click()
-    heading(page, "Look closer at a skin lesion")
+    expect(page.get_by_role("heading", name="Look closer at a skin lesion")).to_be_focused()
 
 
 def test_exports_hold_every_result(visitor: Visitor, lesion: Lesions) -> None:
@@ -225,6 +226,12 @@ def test_everything_is_reached_by_keyboard(desk: Visitor, lesion: Lesions) -> No
     before = slider.input_value()
     slider.press("ArrowLeft")
     assert int(slider.input_value()) == int(before) - 1
+
+
+def test_the_link_to_the_api_leads_to_its_documentation(desk: Visitor) -> None:
+    desk.page.get_by_role("link", name="API").click()
+    expect(desk.page.get_by_role("heading", level=1)).to_be_visible()
+    expect(desk.page).to_have_url(re.compile("/docs$"))
 
 
 def test_first_visit_with_an_answer_costs_less_than_the_budget(desk: Visitor, lesion: Lesions) -> None:
