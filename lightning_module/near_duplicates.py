@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn  # type: ignore[import-untyped]
+from scipy.fft import dctn
 
 from handler.decode import Limits, decode
 from lightning_module.datasets import DatasetError, Table, load
