@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def main() -> int:
     parser.add_argument("--share-cores", action="store_true", help="the load generator runs on the serving cores too")
     parser.add_argument("--output", type=Path, default=RESULTS)
     chosen = parser.parse_args()
+    # Leaves through the `finally` that stops the servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if PEERS & set(chosen.systems):
         materials.install_peers()
     cores = Cores.split(chosen.share_cores)
