@@ -2,8 +2,8 @@
 
 Three views of an image are each compared with a Gaussian fitted to training lesions: its appearance (an 8 x 8 thumbnail
 in opponent colours, with the texture), its texture alone (colour spread and edge energy from fine to coarse) and the
-network's pooled features. The farthest view counts. Familiarity is the share of held-out lesions that lie at least as
-far out, so a limit of 0.02 makes about 2 % of such lesions abstain.
+network's pooled features. Their distances add up. Familiarity is the share of held-out lesions that lie at least as
+far out, so a limit of 0.01 makes about 1 % of such lesions abstain.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class FamiliarityReference:
 
     def score(self, features: Array, descriptors: Array) -> NDArray[np.float64]:
         """The familiarity, 0 to 1, of each row: pooled features [N, F] beside `describe`d images [N, LENGTH]."""
-        distance = _farthest(self.views, features, descriptors)
+        distance = _distance(self.views, features, descriptors)
         return 1.0 - np.interp(distance, self.quantiles, QUANTILES)
 
     def save(self, path: Path) -> None:
@@ -97,7 +97,7 @@ def fit(
     training = _views(features, _turned(descriptors))
     held_out = _views(held_out_features, held_out_descriptors)
     views = {name: _gaussian(training[name], PRIOR[name], held_out[name]) for name in VIEWS}
-    distances = _farthest(views, held_out_features, held_out_descriptors)
+    distances = _distance(views, held_out_features, held_out_descriptors)
     return FamiliarityReference(views, np.quantile(distances, QUANTILES).astype(np.float32))
 
 
@@ -127,9 +127,10 @@ def _views(features: Array, descriptors: Array) -> dict[str, Array]:
     return {"appearance": descriptors, "texture": descriptors[:, LAYOUT_LENGTH:], "network": features}
 
 
-def _farthest(views: dict[str, View], features: Array, descriptors: Array) -> Array:
+def _distance(views: dict[str, View], features: Array, descriptors: Array) -> Array:
     inputs = _views(features, descriptors)
-    result: Array = np.max([view.distance(inputs[name]) for name, view in views.items()], axis=0)
+    # Added up, since what is no lesion is strange in every way, and an unusual lesion often in one way only.
+    result: Array = np.sum([np.maximum(view.distance(inputs[name]), 0.0) for name, view in views.items()], axis=0)
     return result
 
 
