@@ -75,8 +75,6 @@ function open() {
   draw();
   if (view === "model") byId("view-model").replaceChildren(...cardView(model, queue.away));
   document.title = { image: `${lesion?.name} – Dermserve`, compare: "Same patient – Dermserve", model: "Model card – Dermserve" }[view] ?? "Dermserve";
-  scrollTo(0, 0);
-  focusHeading(view);
 }
 
 function receive(files) {
@@ -127,7 +125,11 @@ queue.addEventListener("model", ({ detail }) => {
   if (route().view === "model") byId("view-model").replaceChildren(...cardView(model, queue.away));
   draw();
 });
-addEventListener("hashchange", open);
+addEventListener("hashchange", () => {
+  open();
+  scrollTo(0, 0);
+  focusHeading(route().view);
+});
 openIntake(receive);
 showStatus();
 open();
