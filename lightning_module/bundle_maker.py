@@ -16,12 +16,13 @@ import numpy as np
 from handler.bundle import CARD, Bundle, Manifest
 from handler.errors import BackendError, BundleError
 from handler.notice import NOTICE
-from lightning_module import assembly, card, datasets, document, evaluate, packing
+from lightning_module import assembly, card, datasets, document, evaluate, packing, robustness
 from lightning_module.assembly import HeldOut, Quantisation
 from lightning_module.checkpoint import Checkpoint, CheckpointError
 from lightning_module.datasets.rendering import LOOKS, lesion_jpeg
 from lightning_module.evaluation import RefusedImages
-from lightning_module.report import Report, headline
+from lightning_module.evaluation import evaluate as evaluate_rows
+from lightning_module.report import Report, compose, headline
 from lightning_module.splits import Rows, group_ids
 
 FITTING_IMAGES = 1500
@@ -95,9 +96,9 @@ def make(
             most_auroc_lost,
         )
         print(quantisation, flush=True)
-        evaluation, report = evaluate.run(
-            draft, data, split="test", layout=layout, originals=originals, replicates=replicates
-        )
+        evaluation = evaluate_rows(draft, table, split.test)
+        resized = robustness.measure(draft, robustness.originals(originals)) if originals else None
+        report = compose(evaluation, source.data, "test", resized, replicates)
         elsewhere = [
             evaluate.run(draft, folder, split="all", replicates=replicates, served_only=True)[1] for folder in external
         ]

@@ -60,10 +60,9 @@ def run(
     served_only: bool = False,
 ) -> tuple[Evaluation, Report]:
     """Evaluate one part of a dataset; `originals` is a folder of full-size images for the resolution test."""
-    manifest = Bundle.load(bundle).manifest
     table = datasets.load(data, layout=layout)
     fingerprint = DataFingerprint(**asdict(table.fingerprint()))
-    rows = choose(manifest, table, fingerprint, split)
+    rows = choose(Bundle.load(bundle).manifest, table, fingerprint, split)
     evaluation = evaluate(bundle, table, rows, threads=threads, served_only=served_only)
     resized = robustness.measure(bundle, robustness.originals(originals), threads) if originals else None
     return evaluation, compose(evaluation, fingerprint, split, resized, replicates)
