@@ -132,7 +132,7 @@ def test_schemathesis_finds_nothing(start: Start, tmp_path: Path, locked: bool) 
         operation = found.ok()
 
         @hypothesis.settings(
-            max_examples=20, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+            max_examples=15, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
         )
         @hypothesis.given(case=operation.as_strategy())
         def send(case: schemathesis.Case) -> None:

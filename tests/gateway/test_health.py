@@ -204,6 +204,7 @@ class Process:
             "DERMSERVE_DRAIN_DELAY_S": str(delay_s),
             "DERMSERVE_DRAIN_DEADLINE_S": str(deadline_s),
         }
+        self.http = httpx.Client(base_url=self.url, timeout=30)
         command = [sys.executable, "-m", "gateway"]
         self.running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         until(lambda: self.readyz() == 200, 30)
@@ -220,7 +221,7 @@ class Process:
     def readyz(self) -> int | None:
         """The status, or None where nobody listens."""
         try:
-            return httpx.get(f"{self.url}/readyz").status_code
+            return self.http.get("/readyz").status_code
         except httpx.TransportError:
             return None
 
@@ -231,13 +232,14 @@ class Process:
         self.running.kill()
         self.running.wait()
         self.client.join()
+        self.http.close()
 
 
 def test_sigterm_makes_unready_ends_what_is_at_work_and_exits(torchserve: FakeTorchServe) -> None:
-    with Process(torchserve, delay_s=2, deadline_s=30) as gateway:
+    with Process(torchserve, delay_s=4, deadline_s=30) as gateway:
         gateway.running.send_signal(signal.SIGTERM)
         until(lambda: gateway.readyz() == 503)
-        until(lambda: gateway.readyz() is None)
+        until(lambda: gateway.readyz() is None, 30)
         assert gateway.running.poll() is None
         assert torchserve.hold
         torchserve.hold.set()
