@@ -25,8 +25,8 @@ from stack import archive as archives
 from stack import probe
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60
-STOP_SECONDS = 20
+START_SECONDS = 180
+STOP_SECONDS = 60
 
 
 class TorchServe:

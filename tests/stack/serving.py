@@ -18,7 +18,7 @@ import psutil
 from stack.probe import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60
+SECONDS = 180
 
 
 class Serving:
@@ -29,7 +29,12 @@ class Serving:
         self.ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
         self.gateway_url = f"http://127.0.0.1:{self.ports['PORT']}"
         self.inference_url = f"http://127.0.0.1:{self.ports['DERMSERVE_INFERENCE_PORT']}"
-        settings = {"DERMSERVE_MODEL_STORE": str(model_store), "DERMSERVE_WORKERS": "1", **self.ports}
+        settings = {
+            "DERMSERVE_MODEL_STORE": str(model_store),
+            "DERMSERVE_WORKERS": "1",
+            "DERMSERVE_START_SECONDS": "170",
+            **self.ports,
+        }
         self.environment = os.environ | settings | dict(environment or {})
         self.arguments = [sys.executable, "-m", "stack", "serve", *arguments]
         self.lines: list[str] = []

@@ -83,7 +83,7 @@ def test_from_the_start_to_ctrl_c_under_load(model_store: Path) -> None:
         assert "is taken (another make serve?)" in second.stderr.splitlines()[-1]
 
         load = Load(f"{serving.gateway_url}/v1/predict", golden_image(model_store / "lesion.mar"))
-        assert load.warm.wait(60)
+        assert load.warm.wait(180)
         serving.interrupt()
         assert serving.wait() == 0
         load.finish()
