@@ -192,6 +192,7 @@ def test_refusals(data: bytes, kind: type[errors.Rejection], status: int) -> Non
     assert rejection.wire() == {"error": {"reason": kind.reason, "message": rejection.message}}
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("name", FILES)
 def test_half_a_file_is_truncated(name: str) -> None:
     rejection = refused(FILES[name][: len(FILES[name]) // 2])
@@ -222,7 +223,7 @@ def webp_bomb() -> bytes:
 
 
 def png_bomb() -> bytes:
-    return encoded(Image.new("1", (30_000, 30_000)), "PNG")
+    return encoded(Image.new("1", (10_000, 10_000)), "PNG")
 
 
 def tiff_bomb() -> bytes:
