@@ -6,8 +6,9 @@ Stateless, so that a resumed run continues exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 Schedule = Callable[[float], float]
@@ -56,6 +57,15 @@ def exponential(progress: float, final: float = 0.01) -> float:
     return math.pow(final, progress)
 
 
+def piecewise(progress: float, points: Sequence[Sequence[float]] = ((0.0, 1.0), (1.0, 0.0))) -> float:
+    """Straight lines between [progress, factor] points; two points at one progress make a jump, such as a restart."""
+    before = max((point for point in points if point[0] <= progress), key=itemgetter(0), default=points[0])
+    before = [point for point in points if point[0] == before[0]][-1]
+    after = min((point for point in points if point[0] > progress), key=itemgetter(0), default=before)
+    share = (progress - before[0]) / (after[0] - before[0]) if after[0] > before[0] else 0.0
+    return before[1] + share * (after[1] - before[1])
+
+
 SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": constant,
     "cosine": cosine,
@@ -64,6 +74,7 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "cyclic": cyclic,
     "step": step,
     "exponential": exponential,
+    "piecewise": piecewise,
 }
 
 
