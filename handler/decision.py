@@ -11,11 +11,6 @@ from handler.bundle import Manifest, QualityLimits
 
 Label = Literal["malignant", "benign", "abstain"]
 BLURRED, BADLY_EXPOSED, UNFAMILIAR = "blurred", "badly_exposed", "unfamiliar"
-REASONS = {
-    BLURRED: "The image is too blurred. Focus on the lesion and take it again.",
-    BADLY_EXPOSED: "The image is too dark, too bright or has no contrast. Take it again in even light.",
-    UNFAMILIAR: "The image does not look like the dermoscopic images the model was trained on.",
-}
 DIGITS = 6
 
 Scores = NDArray[np.float64]

@@ -192,6 +192,19 @@ def test_refusals(data: bytes, kind: type[errors.Rejection], status: int) -> Non
     assert rejection.wire() == {"error": {"reason": kind.reason, "message": rejection.message}}
 
 
+def test_reasons_and_statuses_are_those_of_the_wire() -> None:
+    assert {kind.reason: kind.status for kind in errors.REJECTIONS} == {
+        "empty_body": 400,
+        "not_an_image": 415,
+        "unsupported_format": 415,
+        "truncated_image": 422,
+        "too_many_pixels": 413,
+        "too_large": 413,
+        "too_small": 422,
+    }
+    assert set(errors.REJECTIONS) == set(errors.Rejection.__subclasses__())
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("name", FILES)
 def test_half_a_file_is_truncated(name: str) -> None:
