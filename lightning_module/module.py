@@ -95,7 +95,7 @@ class LesionModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Dropout and augmentation depend on seed and epoch alone: a resumed run repeats what it would have done."""
-        torch.manual_seed((self._seed * 1009 + self.global_rank) * 100_003 + self.current_epoch)
+        torch.manual_seed(((self._seed * 1009 + self.global_rank) * 100_003 + self.current_epoch) % 2**63)
         self.view.size = self.data.size
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

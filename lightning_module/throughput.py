@@ -98,6 +98,8 @@ def measure(model: LesionModule, data: LesionData, steps: int, **trainer_options
         **trainer_options,
     )
     trainer.fit(model, datamodule=data)
+    if not clock.images:
+        raise SystemExit(f"The dataset has too few images: more than {WARMUP} batches are needed. Lower --batch-size.")
     return clock.images / clock.seconds
 
 
