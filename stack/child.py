@@ -40,7 +40,7 @@ class Child:
             stderr=asyncio.subprocess.STDOUT,
             limit=2**20,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent,
         )
         return cls(name, process)
 
@@ -76,6 +76,7 @@ class Child:
             return b"(a very long line left out)\n"
 
 
-def _die_with_parent() -> None:
-    # Should the supervisor be killed outright, nobody else would stop its children.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent() -> None:
+    """For preexec_fn: should the parent be killed outright, nobody else would stop its children."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -23,6 +23,7 @@ import pytest
 
 from stack import archive as archives
 from stack import probe
+from stack.child import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 180
@@ -91,6 +92,7 @@ class TorchServe:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     def wait_ready(self) -> None:
