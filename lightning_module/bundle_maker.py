@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             version=options.version,
             replicates=options.replicates,
         )
-    except (CheckpointError, BundleError, BackendError, RefusedImages, ValueError) as error:
+    except (CheckpointError, BundleError, BackendError, RefusedImages, ValueError, OSError) as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1
     print(f"{options.output}: {manifest.name} {manifest.version}, {manifest.preferred}, {card.sizes(options.output)}")
@@ -157,7 +157,11 @@ def _licence(of_data: str) -> str:
 
 
 def _text(path: Path | None) -> str | None:
-    return path.read_text(encoding="utf-8").strip() if path and path.is_file() else None
+    """The notes as a part of the card: without their title, their headings one level lower."""
+    if path is None:
+        return None
+    lines = [line for line in path.read_text(encoding="utf-8").strip().splitlines() if not line.startswith("# ")]
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in lines).strip()
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
