@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench import systems
 from bench.comparison import Row
@@ -33,9 +34,13 @@ def judge(rows: Sequence[Row], breakdown: Breakdown | None) -> list[Verdict]:
         found = [pick(row) for row in rows if (row.model, row.payload, row.system, row.concurrency) == wanted]
         return found[0] if found else None
 
+    def pair(one: str, other: str, *case: Any) -> tuple[float, float] | None:
+        found = value(one, *case), value(other, *case)
+        return found if found[0] and found[1] else None  # type: ignore[return-value]
+
     def ratio(over: str, concurrency: int, payload: str, pick: Callable[[Row], float]) -> float | None:
-        mine, theirs = (value(name, concurrency, payload, pick) for name in (systems.OURS, over))
-        return mine / theirs if mine and theirs else None
+        found = pair(systems.OURS, over, concurrency, payload, pick)
+        return found[0] / found[1] if found else None
 
     def rate(row: Row) -> float:
         return row.rate
@@ -48,6 +53,8 @@ def judge(rows: Sequence[Row], breakdown: Breakdown | None) -> list[Verdict]:
     flask, alone = ratio(systems.FLASK, 32, small, rate), ratio(systems.FLASK, 1, small, median)
     photograph = ratio(systems.STOCK_ONE, 8, large, rate)
     checks = breakdown.share("quality") if breakdown else None
+    proxied = pair(systems.GATEWAY, systems.OURS, 32, small, rate)
+    lone = pair(systems.GATEWAY, systems.OURS, 1, small, median)
     return [
         _at_least("share of the in-process limit, 32 at once, at least 0.88", limit, 0.88),
         _at_least("times stock with one thread, 32 at once, at least 10", stock, 10),
@@ -55,6 +62,12 @@ def judge(rows: Sequence[Row], breakdown: Breakdown | None) -> list[Verdict]:
         _at_most("median over Flask's, one at a time, at most 1.15", alone, 1.15),
         _at_least("times stock at 6000x4000, at least 5", photograph, 5),
         _at_most("share of quality and familiarity in a request, at most 0.08", checks, 0.08),
+        _at_least(
+            "gateway's share of TorchServe asked directly, 32 at once, at least 0.85",
+            proxied and proxied[0] / proxied[1],
+            0.85,
+        ),
+        _at_most("ms that the gateway adds to the median, one at a time, at most 1.5", lone and lone[0] - lone[1], 1.5),
     ]
 
 

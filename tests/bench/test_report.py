@@ -39,15 +39,19 @@ def rows() -> list[Row]:
         *(replace(ROW, system=name, rate=rate) for name, rate in others.items()),
         replace(ROW, concurrency=1, p50_ms=7.0),
         replace(ROW, concurrency=1, p50_ms=6.5, system=systems.FLASK),
+        replace(ROW, rate=360.0, system=systems.GATEWAY),
+        replace(ROW, concurrency=1, p50_ms=8.2, system=systems.GATEWAY),
     ]
 
 
 def test_ratios_are_judged_by_the_targets() -> None:
     verdicts = targets.judge(rows(), None)
-    assert [verdict.met for verdict in verdicts] == [True, True, True, True, None, None]
+    assert [verdict.met for verdict in verdicts] == [True, True, True, True, None, None, False, True]
     assert verdicts[0].found == pytest.approx(0.9)
     assert verdicts[3].found == pytest.approx(7.0 / 6.5)
     assert "not measured" in str(verdicts[4])
+    assert verdicts[6].found == pytest.approx(0.8)
+    assert verdicts[7].found == pytest.approx(1.2)
 
 
 def test_a_missed_target_is_said() -> None:
