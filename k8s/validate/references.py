@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from k8s.validate.finding import Finding, Manifest, name_of
+from k8s.validate.inventory import Inventory, containers, has_port, leaves, matches, pod_template, ports
 
 CHECK = "reference"
 QUANTITY = re.compile(r"^[+]?(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$")
@@ -14,46 +15,16 @@ CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "PriorityClass
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
-def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Whether a label selector with matchLabels only picks these labels; expressions count as a match."""
-    wanted = selector.get("matchLabels", {})
-    return all(labels.get(key) == value for key, value in wanted.items())
-
-
-def pod_template(manifest: Manifest) -> dict[str, Any] | None:
-    """The pod template of a workload, or None."""
-    spec = manifest.get("spec", {})
-    template = spec.get("template")
-    if manifest["kind"] == "InferenceService":
-        # KServe puts the service's labels on the pods that it makes.
-        template = {"metadata": manifest["metadata"], "spec": spec["predictor"]}
-    return template if isinstance(template, dict) and "spec" in template else None
-
-
-def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    """Init containers and containers."""
-    return [*pod["spec"].get("initContainers", []), *pod["spec"].get("containers", [])]
-
-
-def _ports(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    return [port for container in containers(pod) for port in container.get("ports", [])]
-
-
-def _has_port(pod: dict[str, Any], port: int | str) -> bool:
-    return any(port in (known.get("name"), known.get("containerPort")) for known in _ports(pod))
-
-
 class References:
-    """All objects of one build, and the questions that the checks ask about them."""
+    """What the objects of one build say about each other."""
 
-    def __init__(self, manifests: list[Manifest]) -> None:
-        self._manifests = manifests
-        self._pods = [(m, t) for m in manifests if (t := pod_template(m))]
+    def __init__(self, objects: Inventory) -> None:
+        self._objects = objects
 
     def faults(self) -> list[Finding]:
         """Every check on every object."""
         found: list[Finding] = []
-        for manifest in self._manifests:
+        for manifest in self._objects:
             kind = manifest["kind"]
             template = pod_template(manifest)
             messages: list[str] = [*self._quantities(manifest), *self._namespace(manifest)]
@@ -75,28 +46,19 @@ class References:
             found += [Finding(name_of(manifest), CHECK, message) for message in messages]
         return found
 
-    def _named(self, kind: str, name: str | None) -> Manifest | None:
-        for manifest in self._manifests:
-            if manifest["kind"] == kind and manifest["metadata"]["name"] == name:
-                return manifest
-        return None
-
-    def _picked(self, selector: dict[str, Any]) -> list[dict[str, Any]]:
-        return [pod for _, pod in self._pods if matches(selector, pod["metadata"].get("labels", {}))]
-
     def _selects_a_pod(self, selector: dict[str, Any]) -> Iterator[str]:
-        if not self._picked(selector):
+        if not self._objects.pods(selector):
             yield f"the selector {selector.get('matchLabels')} picks no pod"
 
     def _namespace(self, manifest: Manifest) -> Iterator[str]:
         namespace = manifest["metadata"].get("namespace")
         if not namespace and manifest["kind"] not in CLUSTER_WIDE:
             yield "has no namespace and would land in whichever is current"
-        if namespace and not self._named("Namespace", namespace):
+        if namespace and not self._objects.named("Namespace", namespace):
             yield f"its namespace {namespace} is not among the objects"
 
     def _quantities(self, manifest: Manifest) -> Iterator[str]:
-        for path, value in _leaves(manifest.get("spec", {})):
+        for path, value in leaves(manifest.get("spec", {})):
             parts = path.split(".")
             is_resource = len(parts) > 2 and parts[-3] == "resources" and parts[-2] in ("requests", "limits")
             if (is_resource or parts[-1] in ("sizeLimit", "averageValue")) and not QUANTITY.match(str(value)):
@@ -133,7 +95,7 @@ class References:
             yield f"the volume {name} is mounted nowhere"
         for volume in pod["spec"].get("volumes", []):
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
-            if claim and not self._named("PersistentVolumeClaim", claim):
+            if claim and not self._objects.named("PersistentVolumeClaim", claim):
                 yield f"the volume {volume['name']} uses the undefined claim {claim}"
 
     def _probes(self, pod: dict[str, Any]) -> Iterator[str]:
@@ -143,7 +105,7 @@ class References:
             for handler in [container.get(probe, {}) for probe in PROBES] + hooks:
                 port = (handler.get("httpGet") or handler.get("tcpSocket") or {}).get("port")
                 # A name belongs to its container; a number may belong to any container of the pod.
-                if port is not None and port not in own and not (isinstance(port, int) and _has_port(pod, port)):
+                if port is not None and port not in own and not (isinstance(port, int) and has_port(pod, port)):
                     yield f"a probe of container {container['name']} asks port {port}, which no container opens"
 
     def _configuration(self, pod: dict[str, Any]) -> Iterator[str]:
@@ -164,7 +126,7 @@ class References:
                         yield from self._keys(kind, source[field]["name"], [])
 
     def _keys(self, kind: str, name: str | None, keys: list[str]) -> Iterator[str]:
-        found = self._named(kind, name)
+        found = self._objects.named(kind, name)
         if not found:
             yield f"uses the undefined {kind} {name}"
             return
@@ -175,44 +137,43 @@ class References:
 
     def _account(self, pod: dict[str, Any]) -> Iterator[str]:
         name = pod["spec"].get("serviceAccountName", "default")
-        if name != "default" and not self._named("ServiceAccount", name):
+        if name != "default" and not self._objects.named("ServiceAccount", name):
             yield f"runs as the undefined service account {name}"
 
     def _service(self, service: Manifest) -> Iterator[str]:
-        pods = self._picked({"matchLabels": service["spec"].get("selector", {})})
+        pods = self._objects.pods({"matchLabels": service["spec"].get("selector", {})})
         if not pods:
             yield f"the selector {service['spec'].get('selector')} picks no pod"
         for port in service["spec"].get("ports", []):
             target = port.get("targetPort", port["port"])
-            if pods and not any(_has_port(pod, target) for pod in pods):
+            if pods and not any(has_port(pod, target) for pod in pods):
                 yield f"port {port.get('name')} leads to {target}, which no container opens"
 
     def _policy(self, policy: Manifest) -> Iterator[str]:
-        pods = self._picked(policy["spec"].get("podSelector", {}))
+        pods = self._objects.pods(policy["spec"].get("podSelector", {}))
         for rule in policy["spec"].get("ingress", []):
             for port in rule.get("ports", []):
-                if pods and not any(_has_port(pod, port["port"]) for pod in pods):
+                if pods and not any(has_port(pod, port["port"]) for pod in pods):
                     yield f"lets traffic in to port {port['port']}, which no picked pod opens"
         for rule in policy["spec"].get("egress", []):
             peers = [peer["podSelector"] for peer in rule.get("to", []) if set(peer) == {"podSelector"}]
             for port in rule.get("ports", []):
-                goals = [pod for peer in peers for pod in self._picked(peer)]
-                if peers and not any(_has_port(pod, port["port"]) for pod in goals):
+                goals = [pod for peer in peers for pod in self._objects.pods(peer)]
+                if peers and not any(has_port(pod, port["port"]) for pod in goals):
                     yield f"lets traffic out to port {port['port']}, which no picked pod opens"
 
     def _scaled(self, scaler: Manifest) -> Iterator[str]:
         target = scaler["spec"]["scaleTargetRef"]
         kind, name = target.get("kind", "Deployment"), target["name"]
-        workload = self._named(kind, name)
+        workload = self._objects.named(kind, name)
         if not workload:
             yield f"scales the undefined {kind} {name}"
         elif "replicas" in workload["spec"]:
             yield f"{kind} {name} sets replicas, which would undo the autoscaler at each apply"
         owners = [
             name_of(other)
-            for other in self._manifests
-            if other["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")
-            and other["spec"]["scaleTargetRef"]["name"] == name
+            for other in self._objects.of_kind("HorizontalPodAutoscaler", "ScaledObject")
+            if other["spec"]["scaleTargetRef"]["name"] == name
         ]
         if len(owners) > 1:
             yield f"{' and '.join(owners)} both scale {name}"
@@ -221,7 +182,7 @@ class References:
         for rule in ingress["spec"].get("rules", []):
             for path in rule.get("http", {}).get("paths", []):
                 backend = path["backend"]["service"]
-                service = self._named("Service", backend["name"])
+                service = self._objects.named("Service", backend["name"])
                 ports = service["spec"]["ports"] if service else []
                 wanted = backend["port"].get("name") or backend["port"].get("number")
                 if not any(wanted in (port.get("name"), port["port"]) for port in ports):
@@ -231,11 +192,11 @@ class References:
         kind = monitor["kind"]
         selector = monitor["spec"].get("selector", {})
         if kind == "PodMonitor":
-            pods = self._picked(selector)
-            known = {port.get("name") for pod in pods for port in _ports(pod)}
+            pods = self._objects.pods(selector)
+            known = {port.get("name") for pod in pods for port in ports(pod)}
             endpoints = monitor["spec"].get("podMetricsEndpoints", [])
         else:
-            services = [m for m in self._manifests if m["kind"] == "Service"]
+            services = self._objects.of_kind("Service")
             pods = [m for m in services if matches(selector, m["metadata"].get("labels", {}))]
             known = {port.get("name") for service in pods for port in service["spec"]["ports"]}
             endpoints = monitor["spec"].get("endpoints", [])
@@ -246,17 +207,6 @@ class References:
                 yield f"scrapes port {endpoint.get('port')}, which nothing picked opens by that name"
 
 
-def _leaves(value: Any, path: str = "spec") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{str(key).replace('.', '/')}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{index}]")
-    else:
-        yield path, value
-
-
 def check(manifests: list[Manifest]) -> list[Finding]:
     """Selectors, volumes, configuration, ports, network policies, quantities and scale targets."""
-    return References(manifests).faults()
+    return References(Inventory(manifests)).faults()

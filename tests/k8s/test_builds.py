@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from k8s.validate import build, copies, linters, references, schemas
+from k8s.validate import build, copies, inventory, linters, references, schemas
 from tests.k8s.conftest import Manifests, container, pick
 
 WANTED = {
@@ -39,13 +39,13 @@ def test_copies_are_true_and_linters_content() -> None:
 def test_every_serving_pod_is_locked_down(builds: dict[str, Manifests]) -> None:
     for target, manifests in builds.items():
         for manifest in manifests:
-            pod = references.pod_template(manifest)
+            pod = inventory.pod_template(manifest)
             if not pod:
                 continue
             assert pod["spec"]["automountServiceAccountToken"] is False, target
             assert pod["spec"]["securityContext"]["runAsNonRoot"] is True, target
             assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, target
-            for each in references.containers(pod):
+            for each in inventory.containers(pod):
                 context = each["securityContext"]
                 assert context["readOnlyRootFilesystem"] is True, (target, each["name"])
                 assert context["allowPrivilegeEscalation"] is False, (target, each["name"])

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from gateway.app import create
 from gateway.settings import PREFIX, Settings
 from gateway.traffic import Traffic
-from k8s.validate import build, references
+from k8s.validate import build, inventory, references
 from stack import properties
 from tests.k8s.conftest import Manifests, container, pick
 
@@ -80,7 +80,7 @@ def test_torchserve_settings_exist(builds: dict[str, Manifests]) -> None:
 def test_service_links_cannot_overwrite_settings(builds: dict[str, Manifests]) -> None:
     for target, manifests in builds.items():
         for manifest in manifests:
-            pod = references.pod_template(manifest)
+            pod = inventory.pod_template(manifest)
             assert not pod or pod["spec"]["enableServiceLinks"] is False, target
 
 
@@ -142,9 +142,9 @@ def test_tags_are_the_projects_version(builds: dict[str, Manifests]) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     for target in ("overlays/cpu", "overlays/gpu", "overlays/dev", "training/single", "training/distributed"):
         for manifest in builds[target]:
-            pod = references.pod_template(manifest)
+            pod = inventory.pod_template(manifest)
             if pod:
-                tags = {each["image"].rpartition(":")[2] for each in references.containers(pod)}
+                tags = {each["image"].rpartition(":")[2] for each in inventory.containers(pod)}
                 assert all(tag.startswith(f"{version}-") for tag in tags), (target, tags)
                 assert pod["metadata"]["labels"]["app.kubernetes.io/version"] == version, target
     assert f"dermserve:{version}-cpu" in (ROOT / "compose.yaml").read_text(encoding="utf-8")
