@@ -49,6 +49,15 @@ def test_the_cpu_image_carries_no_torch() -> None:
     assert "torch" in pins("cuda")
 
 
+@pytest.mark.parametrize("variant", ["cpu", "cuda"])
+def test_the_serving_images_carry_nothing_that_only_tests_need(variant: str) -> None:
+    named = {
+        extra: {canonicalize_name(Requirement(line).name) for line in lines}
+        for extra, lines in PROJECT["optional-dependencies"].items()
+    }
+    assert not set(pins(variant)) & (named["dev"] - named["serve"] - named["gpu"])
+
+
 def test_nothing_enters_the_build_but_what_is_named() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert lines[lines.index("*") - 1 :].count("*") == 1
