@@ -22,7 +22,7 @@ from gateway.settings import Settings
 from gateway.traffic import Traffic
 
 BODY_SLACK_S = 5.0
-NEWCOMER_S = 0.5
+LAST_CHANCE_S = 0.5
 MOST_PIPELINED = 16
 
 
@@ -72,10 +72,10 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        if self.cycle is None:  # has just connected and is about to ask: closing now would lose its request
+        if self.cycle is None or self.cycle.response_complete:  # closing now would lose a request that is on its way
             self._stopping = True
             self._unwatch()
-            self._watch(NEWCOMER_S)
+            self._watch(LAST_CHANCE_S)
         else:
             super().shutdown()
 

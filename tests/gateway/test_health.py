@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,88 +166,3 @@ def test_drain_is_refused_at_an_address_that_is_not_loopback(start: Start) -> No
         own = probe.getsockname()[0]
     gateway = start(gateway_host="0.0.0.0")
     assert httpx.post(f"http://{own}:{gateway.port}/drain").status_code == 403
-
-
-def test_a_client_that_has_just_connected_is_still_served_when_stopping(gateway: Gateway) -> None:
-    gateway.http.close()
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as newcomer:
-        until(lambda: any(connection.cycle is None for connection in gateway.server.server_state.connections))
-        gateway.signal(signal.SIGTERM)
-        until(lambda: gateway.server.should_exit and not gateway.server.servers[0].is_serving())
-        newcomer.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nIMAGE")
-        answer = b"".join(iter(lambda: newcomer.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b"connection: close" in answer
-    gateway.join()
-
-
-class Process:
-    """A gateway as a process of its own, and one client that waits for its answer."""
-
-    def __init__(self, torchserve: FakeTorchServe, delay_s: float, deadline_s: int) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        environment = {
-            **os.environ,
-            "PORT": str(port),
-            "DERMSERVE_PORT": "1",
-            "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
-            "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
-            "DERMSERVE_POLL_INTERVAL_S": "0.05",
-            "DERMSERVE_DRAIN_DELAY_S": str(delay_s),
-            "DERMSERVE_DRAIN_DEADLINE_S": str(deadline_s),
-        }
-        self.http = httpx.Client(base_url=self.url, timeout=30)
-        command = [sys.executable, "-m", "gateway"]
-        self.running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        until(lambda: self.readyz() == 200, 30)
-        torchserve.hold = threading.Event()
-        before = torchserve.started
-        self.answers: list[httpx.Response] = []
-        self.client = threading.Thread(target=self._ask)
-        self.client.start()
-        until(lambda: torchserve.started == before + 1)
-
-    def _ask(self) -> None:
-        self.answers.append(httpx.post(f"{self.url}/v1/predict", content=b"IMAGE", timeout=30))
-
-    def readyz(self) -> int | None:
-        """The status, or None where nobody listens."""
-        try:
-            return self.http.get("/readyz").status_code
-        except httpx.TransportError:
-            return None
-
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.running.kill()
-        self.running.wait()
-        self.client.join()
-        self.http.close()
-
-
-def test_sigterm_makes_unready_ends_what_is_at_work_and_exits(torchserve: FakeTorchServe) -> None:
-    with Process(torchserve, delay_s=4, deadline_s=30) as gateway:
-        gateway.running.send_signal(signal.SIGTERM)
-        until(lambda: gateway.readyz() == 503)
-        until(lambda: gateway.readyz() is None, 30)
-        assert gateway.running.poll() is None
-        assert torchserve.hold
-        torchserve.hold.set()
-        gateway.client.join()
-        assert gateway.answers[0].status_code == 200
-        assert gateway.running.wait(20) == 0
-
-
-def test_what_does_not_end_is_ended_at_the_deadline(torchserve: FakeTorchServe) -> None:
-    with Process(torchserve, delay_s=0, deadline_s=1) as gateway:
-        began = time.monotonic()
-        gateway.running.send_signal(signal.SIGTERM)
-        assert gateway.running.wait(20) == 0
-        assert time.monotonic() - began > 1
-        gateway.client.join()
-        assert (gateway.answers[0].status_code, gateway.answers[0].json()["reason"]) == (503, "shutting_down")
