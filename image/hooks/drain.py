@@ -21,8 +21,9 @@ def drain(port: int, patience_s: float = PATIENCE_S) -> str:
 
 
 if __name__ == "__main__":
-    from log import tell
+    from first_process import await_handler, tell
 
     outcome = drain(int(os.environ.get("PORT", "8000")))
+    await_handler()
     tell(outcome)
     sys.exit(0 if outcome.startswith("drained") else 1)
