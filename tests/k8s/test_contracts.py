@@ -62,8 +62,6 @@ def test_gateway_settings_exist(builds: dict[str, Manifests]) -> None:
     for target, manifests in builds.items():
         if target.startswith("overlays/"):
             assert {entry["name"] for entry in container(manifests, "gateway")["env"]} <= known, target
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-    assert set(compose["services"]["gateway"]["environment"]) <= known
 
 
 def test_torchserve_settings_exist(builds: dict[str, Manifests]) -> None:
@@ -147,7 +145,6 @@ def test_tags_are_the_projects_version(builds: dict[str, Manifests]) -> None:
                 tags = {each["image"].rpartition(":")[2] for each in inventory.containers(pod)}
                 assert all(tag.startswith(f"{version}-") for tag in tags), (target, tags)
                 assert pod["metadata"]["labels"]["app.kubernetes.io/version"] == version, target
-    assert f"dermserve:{version}-cpu" in (ROOT / "compose.yaml").read_text(encoding="utf-8")
 
 
 def test_the_numbers_of_distributed_training_agree(builds: dict[str, Manifests]) -> None:
@@ -172,14 +169,3 @@ def test_training_names_files_and_options_that_exist(builds: dict[str, Manifests
     source = (ROOT / "lightning_module/datamodule.py").read_text(encoding="utf-8")
     for option in [key.removeprefix("data.") for key in arguments if key.startswith("data.")]:
         assert re.search(rf"\b{option}:", source), option
-
-
-def test_compose_mounts_what_exists_and_opens_nothing_to_the_world() -> None:
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-    for name, service in compose["services"].items():
-        for mount in service.get("volumes", []):
-            source = mount.split(":")[0]
-            assert not source.startswith(".") or (ROOT / source).exists(), (name, source)
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
-    scraped = yaml.safe_load((ROOT / "k8s/compose/prometheus.yaml").read_text(encoding="utf-8"))["scrape_configs"]
-    assert {job["static_configs"][0]["targets"][0] for job in scraped} == {"dermserve:8000", "dermserve:8082"}
