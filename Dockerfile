@@ -15,28 +15,14 @@ RUN python -m venv --without-pip /opt/venv \
         --require-hashes -r "/build/requirements-${VARIANT}.txt" \
     && /opt/venv/bin/python /build/trim.py "${VARIANT}"
 
+# What the served and the training image have in common.
 # hadolint ignore=DL3006
-FROM ${BASE_IMAGE} AS train
-COPY --from=build /opt/venv /opt/venv
-WORKDIR /app
-COPY handler handler
-COPY lightning_module lightning_module
-# Caches of matplotlib and of compiled kernels go where a volume is mounted; the root file system is read-only.
-ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
-    PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/tmp
-USER 10001:10001
-HEALTHCHECK NONE
-CMD ["python", "-m", "lightning_module", "--help"]
-
-# hadolint ignore=DL3006
-FROM ${BASE_IMAGE} AS serve
+FROM ${BASE_IMAGE} AS runtime
 ARG VARIANT=cpu
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="dermserve" \
-      org.opencontainers.image.description="TorchServe with a skin-lesion classifier, and the gateway in front of it. Research use only." \
+      org.opencontainers.image.description="A skin-lesion classifier: TorchServe and the gateway in front of it, or its trainer. Research use only." \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-4.0" \
@@ -46,23 +32,35 @@ RUN printf 'dermserve:x:10001:10001::/tmp:/usr/sbin/nologin\n' >> /etc/passwd \
     && printf 'dermserve:x:10001:\n' >> /etc/group
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
+COPY image/sbom.py sbom.py
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+# Each command has its own probe (k8s/base, compose.yaml); one HEALTHCHECK for both would lie about one of them.
+HEALTHCHECK NONE
+
+# Caches of matplotlib and of compiled kernels go to $HOME, where a volume is mounted; the root file system is read-only.
+FROM runtime AS train
+ARG VERSION=0.0.0
+COPY handler handler
+COPY lightning_module lightning_module
+RUN python sbom.py --version "${VERSION}" --output sbom.cdx.json
+USER 10001:10001
+CMD ["python", "-m", "lightning_module", "--help"]
+
+FROM runtime AS serve
+ARG VERSION=0.0.0
 COPY gateway gateway
 COPY stack stack
 COPY image/hooks hooks
 COPY config.properties metrics.yaml log4j2.xml ./
 COPY model_store model_store
-ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
-    PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/tmp \
-    MALLOC_ARENA_MAX=2
+ENV MALLOC_ARENA_MAX=2
 # Bytecode is written now, because the root file system is read-only later. The bill of materials lists what is really in
 # this image: Debian packages, Python distributions, Java and its jars, the model.
-COPY image/sbom.py hooks/sbom.py
 RUN python -m compileall -q --invalidation-mode unchecked-hash gateway stack hooks \
-    && python hooks/sbom.py --version "${VERSION}" --output sbom.cdx.json
+    && python sbom.py --version "${VERSION}" --output sbom.cdx.json
 USER 10001:10001
 EXPOSE 8000 8080 8082
-# Each command has its own probe (k8s/base, compose.yaml); one HEALTHCHECK for both would lie about one of them.
-HEALTHCHECK NONE
 CMD ["python", "-m", "stack", "torchserve"]

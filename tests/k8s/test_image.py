@@ -69,6 +69,19 @@ def test_nothing_enters_the_build_but_what_is_named() -> None:
     assert {name.replace("${VARIANT}", "*") for name in copied} == allowed
 
 
+def test_every_image_carries_labels_a_bill_of_materials_and_no_root() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    stages = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL))
+    labels = re.search(r"^LABEL (.*)$", stages["runtime"], re.MULTILINE)
+    assert labels
+    wanted = {f"org.opencontainers.image.{key}" for key in ("title", "description", "version", "revision", "licenses")}
+    assert wanted < set(re.findall(r"([\w.]+)=", labels[1]))
+    for image in ("serve", "train"):
+        assert f"FROM runtime AS {image}\n" in text
+        assert "sbom.py --version" in stages[image]
+        assert "\nUSER 10001:10001\n" in stages[image]
+
+
 def test_trim_takes_what_serving_never_loads(tmp_path: Path) -> None:
     kept = tmp_path / "openvino/libs/libopenvino_intel_cpu_plugin.so"
     gone = tmp_path / "openvino/libs/libopenvino_intel_gpu_plugin.so"
