@@ -34,7 +34,8 @@ def main() -> int:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, metavar="SYSTEM", help=str(SYSTEMS))
     parser.add_argument("--payloads", nargs="+", choices=list(payloads.SIZES), default=list(payloads.SIZES))
     parser.add_argument("--concurrency", nargs="+", type=int, default=list(CONCURRENCY))
-    parser.add_argument("--seconds", type=float, default=4.0, help="of load for each measurement")
+    parser.add_argument("--seconds", type=float, default=Plan.seconds, help="of load for each measurement")
+    parser.add_argument("--rounds", type=int, default=Plan.rounds, help="through all systems")
     parser.add_argument("--share-cores", action="store_true", help="the load generator runs on the serving cores too")
     parser.add_argument("--output", type=Path, default=RESULTS)
     chosen = parser.parse_args()
@@ -45,7 +46,7 @@ def main() -> int:
     cores = Cores.split(chosen.share_cores)
     folder = materials.BUILD / "payloads"
     images = payloads.make(folder, tuple(chosen.payloads))
-    plan = Plan(chosen.seconds, tuple(chosen.concurrency))
+    plan = Plan(chosen.seconds, chosen.rounds, tuple(chosen.concurrency))
     comparisons = []
     for name in chosen.models:
         comparison = Comparison(MODELS[name](), images, folder, cores, plan)

@@ -1,13 +1,19 @@
-"""One run: every system in turn with the same model and files, probabilities compared before speed."""
+"""One run: all systems up, asked in turn and in several rounds, with the same model and files.
+
+A machine's speed drifts by more than the systems differ, so what is compared is measured within seconds of each other.
+Probabilities are compared before speed.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, dataclass, fields, replace
+from itertools import groupby
 from pathlib import Path
+from statistics import median
 
 from bench import limit, load, stages, systems
 from bench.cores import Cores
@@ -28,6 +34,7 @@ class Row:
     payload: str
     system: str
     concurrency: int
+    turn: int
     rate: float
     p50_ms: float
     p95_ms: float
@@ -39,9 +46,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure what."""
+    """How long to measure what, and how many times over."""
 
-    seconds: float = 4.0
+    seconds: float = 2.0
+    rounds: int = 5
     concurrency: tuple[int, ...] = CONCURRENCY
     # Sizes beyond the first are measured at one concurrency only.
     other_concurrency: int = 8
@@ -66,27 +74,48 @@ class Comparison:
 
     def run(self, chosen: frozenset[str]) -> None:
         """Fills `rows`; raises RuntimeError where a system gives other probabilities."""
+        with ExitStack() as stack:
+            running = self._start(chosen, stack)
+            for turn in range(self.plan.rounds):
+                for size, bodies, concurrency in self._cases():
+                    for system in running:
+                        sample = load.drive(system.url, bodies, concurrency, self.plan.seconds)
+                        # What is still queued would be computed at the expense of the next system.
+                        load.ask(system.url, bodies[0])
+                        self._add(size, system.name, concurrency, turn, sample, sum(system.memory().values()))
+                    if systems.LIMIT in chosen:
+                        self._add(size, systems.LIMIT, concurrency, turn, self._limit(size, concurrency), math.nan)
+            for system in running:
+                if system.name == systems.OURS:
+                    self.memory = system.memory()
+                    self.breakdown = self._break_down(system)
+        if systems.STOCK in chosen:
+            self._measure_alone(systems.stock(self.materials, self.cores, threads=None))
+
+    def _start(self, chosen: frozenset[str], stack: ExitStack) -> list[System]:
+        running: list[System] = []
+
+        def add(system: System) -> None:
+            running.append(stack.enter_context(self._running(system)))
+            self._check(system)
+
         if systems.OURS in chosen:
-            with self._running(systems.dermserve(self.materials, self.cores)) as ours:
-                self._check(ours)
-                self._measure(ours)
-                self.memory = ours.memory()
-                self.breakdown = self._break_down(ours)
-                if systems.GATEWAY in chosen:
-                    with self._running(systems.gateway(self.materials, self.cores, ours)) as front:
-                        self._measure(front)
-        if systems.LIMIT in chosen:
-            self._measure_limit()
-        others: dict[str, Callable[[], System]] = {
-            systems.FLASK: lambda: systems.flask(self.materials, self.cores),
-            systems.STOCK_ONE: lambda: systems.stock(self.materials, self.cores, threads=1),
-            systems.STOCK: lambda: systems.stock(self.materials, self.cores, threads=None),
-        }
-        for name, make in others.items():
-            if name in chosen:
-                with self._running(make()) as system:
-                    self._check(system)
-                    self._measure(system)
+            add(systems.dermserve(self.materials, self.cores))
+            if systems.GATEWAY in chosen:
+                add(systems.gateway(self.materials, self.cores, running[0]))
+        if systems.FLASK in chosen:
+            add(systems.flask(self.materials, self.cores))
+        if systems.STOCK_ONE in chosen:
+            add(systems.stock(self.materials, self.cores, threads=1))
+        return running
+
+    def _measure_alone(self, system: System) -> None:
+        """Its many threads leave nothing for others, and its queue takes long to empty."""
+        with self._running(system):
+            self._check(system)
+            for size, bodies, concurrency in self._cases():
+                sample = load.drive(system.url, bodies, concurrency, 2 * self.plan.seconds)
+                self._add(size, system.name, concurrency, 0, sample, sum(system.memory().values()))
 
     @contextmanager
     def _running(self, system: System) -> Iterator[System]:
@@ -112,21 +141,12 @@ class Comparison:
             for concurrency in self.plan.concurrency if number == 0 else (self.plan.other_concurrency,):
                 yield size, bodies, concurrency
 
-    def _measure(self, system: System) -> None:
-        for size, bodies, concurrency in self._cases():
-            sample = load.drive(system.url, bodies, concurrency, self.plan.seconds)
-            self._add(size, system.name, concurrency, sample, sum(system.memory().values()))
-
-    def _measure_limit(self) -> None:
+    def _limit(self, size: str, concurrency: int) -> load.Sample:
         cores = sorted(self.cores.serving)
-        print(f"{self.materials.name}: {systems.LIMIT}", flush=True)
-        batch = self._batch_size()
-        for size, _, concurrency in self._cases():
-            # With one caller there is nothing to batch, and no second core to use.
-            used = cores[: min(len(cores), concurrency)]
-            at_once = min(batch, max(1, concurrency // len(used)))
-            sample = limit.measure(self.materials.bundle, self.folder / size, used, at_once, self.plan.seconds)
-            self._add(size, systems.LIMIT, concurrency, sample, math.nan)
+        # With one caller there is nothing to batch, and no second core to use.
+        used = cores[: min(len(cores), concurrency)]
+        at_once = min(self._batch_size(), max(1, concurrency // len(used)))
+        return limit.measure(self.materials.bundle, self.folder / size, used, at_once, self.plan.seconds)
 
     def _batch_size(self) -> int:
         import yaml
@@ -141,12 +161,13 @@ class Comparison:
         sample = load.drive(ours.url, bodies, 1, self.plan.seconds, warm_up=0)
         return stages.Breakdown.between(before, stages.read(metrics), sample)
 
-    def _add(self, size: str, system: str, concurrency: int, sample: load.Sample, memory: float) -> None:
+    def _add(self, size: str, system: str, concurrency: int, turn: int, sample: load.Sample, memory: float) -> None:
         row = Row(
             model=self.materials.name,
             payload=size,
             system=system,
             concurrency=concurrency,
+            turn=turn,
             rate=round(sample.rate, 1),
             p50_ms=round(sample.quantile(0.5) * 1000, 2),
             p95_ms=round(sample.quantile(0.95) * 1000, 2),
@@ -157,11 +178,26 @@ class Comparison:
         )
         self.rows.append(row)
         print(
-            f"  {size:>10} x{concurrency:<3} {row.rate:8.1f} /s   p50 {row.p50_ms:8.2f} ms   p99 {row.p99_ms:8.2f} ms"
-            f"   errors {row.errors}",
+            f"  {size:>10} x{concurrency:<3} {system:<26} {row.rate:8.1f} /s"
+            f"   p50 {row.p50_ms:8.2f} ms   p99 {row.p99_ms:8.2f} ms   errors {row.errors}",
             file=sys.stderr,
             flush=True,
         )
+
+
+def medians(rows: Sequence[Row]) -> list[Row]:
+    """Over the rounds, one row for each case."""
+    names = [field.name for field in fields(Row)]
+    case, figures = names[: names.index("turn")], names[names.index("rate") :]
+
+    def key(row: Row) -> tuple[object, ...]:
+        return astuple(row)[: len(case)]
+
+    together = [list(group) for _, group in groupby(sorted(rows, key=lambda row: (key(row), row.turn)), key)]
+    return [
+        replace(group[0], **{name: median(getattr(row, name) for row in group) for name in figures})
+        for group in together
+    ]
 
 
 def probability(answer: Mapping[str, object]) -> float | None:

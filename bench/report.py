@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from bench.comparison import Comparison, Row
+from bench.comparison import Comparison, Row, medians
 from bench.cores import Cores
 from bench.targets import MODEL, judge
 
@@ -22,7 +22,7 @@ def write(folder: Path, comparisons: Sequence[Comparison], cores: Cores) -> Path
         writer.writerows(asdict(row) for row in rows)
     page = folder / "README.md"
     page.write_text("\n".join(_page(comparisons, cores)) + "\n", encoding="utf-8")
-    _plot(folder / "speed.png", rows)
+    _plot(folder / "speed.png", medians(rows))
     return page
 
 
@@ -31,11 +31,12 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
         "# Speed",
         "",
         f"Written by `make bench`. {_processor()}; {cores}. Closed loop: every connection asks again as soon as it is",
-        "answered. Compare figures within one run only.",
+        "answered. All systems are up and asked in turn, in several rounds; a figure is the median over the rounds, the",
+        "ratio of a target the median of the ratios within a round. Compare figures within one run only.",
     ]
     for comparison in comparisons:
         lines += ["", f"## Model `{comparison.materials.name}`, {comparison.materials.manifest.geometry.size} px", ""]
-        lines += _table(comparison.rows)
+        lines += _table(medians(comparison.rows))
         lines += ["", *_checks(comparison)]
         if comparison.materials.name == MODEL:
             lines += ["", "Targets:", ""]

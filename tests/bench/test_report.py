@@ -21,6 +21,7 @@ ROW = Row(
     payload="600x450",
     system=systems.OURS,
     concurrency=32,
+    turn=0,
     rate=450.0,
     p50_ms=70.0,
     p95_ms=80.0,
