@@ -31,7 +31,7 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
         "# Speed",
         "",
         f"Written by `make bench`. {_processor()}; {cores}. Closed loop: every connection asks again as soon as it is",
-        "answered. All systems are up and asked in turn, in several rounds; a figure is the median over the rounds, the",
+        "answered. All systems are up and asked in turn, in several rounds; a figure is the median over rounds, the",
         "ratio of a target the median of the ratios within a round. Compare figures within one run only.",
     ]
     for comparison in comparisons:
