@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from image.hooks import await_gateway, drain
 from k8s.validate import build, copies, inventory, linters, references, schemas
 from tests.k8s.conftest import Manifests, container, pick
 
@@ -58,8 +59,10 @@ def test_a_rollout_never_takes_a_pod_away_first(cpu: Manifests) -> None:
     assert "replicas" not in deployment
     grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
     settings = {entry["name"]: entry["value"] for entry in container(cpu, "gateway")["env"]}
-    drain = float(settings["DERMSERVE_DRAIN_DELAY_S"]) + 2 * float(settings["DERMSERVE_DRAIN_DEADLINE_S"])
-    assert drain < grace
+    delay, deadline = (float(settings[f"DERMSERVE_DRAIN_{each}_S"]) for each in ("DELAY", "DEADLINE"))
+    assert delay + deadline < drain.PATIENCE_S
+    assert delay + 2 * deadline < await_gateway.PATIENCE_S
+    assert await_gateway.PATIENCE_S + 5 <= grace  # TorchServe itself needs about three seconds
 
 
 def test_keda_replaces_the_plain_autoscaler(builds: dict[str, Manifests]) -> None:
