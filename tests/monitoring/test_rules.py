@@ -63,7 +63,7 @@ def test_every_alert_has_severity_summary_and_runbook(alert: str) -> None:
     section = re.search(rf"^## {alert}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert section is not None, f"{page} has no section {alert}"
     assert f"**{rule['labels']['severity'].title()}.**" in section[1]
-    assert "`" in section[1] or "](#" in section[1]
+    assert re.search(r"```(sh|promql)\n|`(kubectl|curl|promtool) ", section[1]), f"{alert}: nothing to type"
 
 
 def test_the_runbooks_explain_no_alert_that_is_gone() -> None:
