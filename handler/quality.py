@@ -28,6 +28,7 @@ class Look(NamedTuple):
     opponents: NDArray[np.float32]
     luminance: NDArray[np.int16]
     edges: tuple[float, float]
+    bends: float
 
 
 class Quality(NamedTuple):
@@ -43,7 +44,9 @@ def look(pixels: Pixels) -> Look:
     thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX, reducing_gap=1.0)
     luminance = np.asarray(image.convert("L"), np.int16)
     opponents: NDArray[np.float32] = np.asarray(thumbnail, np.float32) @ OPPONENTS
-    return Look(thumbnail, opponents, luminance, edges(luminance))
+    across, down = _steps(luminance)
+    sizes = _mean_size(across), _mean_size(down)
+    return Look(thumbnail, opponents, luminance, sizes, _mean_size(_laplacian(across, down)))
 
 
 def measure(seen: Look) -> Quality:
@@ -53,8 +56,19 @@ def measure(seen: Look) -> Quality:
 
 def edges(y: NDArray[np.int16]) -> tuple[float, float]:
     """The mean absolute step from a pixel to its right, and to its lower neighbour."""
-    across, down = y[:, 1:] - y[:, :-1], y[1:] - y[:-1]
+    across, down = _steps(y)
     return _mean_size(across), _mean_size(down)
+
+
+def _steps(y: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    return y[:, 1:] - y[:, :-1], y[1:] - y[:-1]
+
+
+def _laplacian(across: NDArray[np.int16], down: NDArray[np.int16]) -> NDArray[np.int16]:
+    bends = across[1:-1, :-1] - across[1:-1, 1:]
+    bends += down[:-1, 1:-1]
+    bends -= down[1:, 1:-1]
+    return bends
 
 
 def _mean_size(values: NDArray[np.int16]) -> float:
@@ -63,10 +77,8 @@ def _mean_size(values: NDArray[np.int16]) -> float:
 
 
 def _sharpness(seen: Look) -> float:
-    y = seen.luminance
-    laplacian = 4 * y[1:-1, 1:-1] - y[:-2, 1:-1] - y[2:, 1:-1] - y[1:-1, :-2] - y[1:-1, 2:]
     gradient = sum(seen.edges) / 2
-    return min(1.0, _mean_size(laplacian) / (gradient + GRADIENT_FLOOR) / NOISE_RATIO)
+    return min(1.0, seen.bends / (gradient + GRADIENT_FLOOR) / NOISE_RATIO)
 
 
 def _exposure(seen: Look) -> float:
