@@ -73,7 +73,7 @@ def _laplacian(across: NDArray[np.int16], down: NDArray[np.int16]) -> NDArray[np
 
 def _mean_size(values: NDArray[np.int16]) -> float:
     # Several times faster than the mean, which adds 16-bit numbers as 64-bit floats.
-    return float(np.abs(values).sum(dtype=np.int32)) / values.size
+    return float(np.abs(values).sum(dtype=np.int32)) / max(values.size, 1)
 
 
 def _sharpness(seen: Look) -> float:

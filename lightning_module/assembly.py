@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from handler import backends, familiarity, quality
+from handler import backends, decision, familiarity, quality
 from handler.bundle import Bundle, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
 from handler.decode import Limits, decode
 from handler.geometry import Geometry
 from handler.predictor import Prediction, Predictor
 from lightning_module import calibration, export, packing, quantise
 from lightning_module.evaluation import CHUNK, answers
+from lightning_module.folding import fold_and_round
 from lightning_module.metrics import Interval, Scores, auroc
+from lightning_module.quantise import Quantisation
 from lightning_module.thresholds import at_sensitivity, intervals, rounded_down
 
 SENSITIVITIES = (0.9, 0.95)
@@ -30,7 +32,8 @@ CALIBRATION_IMAGES = 300
 MOST_AUROC_LOST = 0.003
 ABSTAINED = {"sharpness": 0.003, "exposure": 0.003, "familiarity": 0.006}
 """Shares of held-out lesions that each limit may turn away."""
-BINS = 20
+EDGES = sorted({0.005, 0.01, 0.025, 0.075, *(round(0.05 * step, 2) for step in range(21))})
+"""Of the reference scores: every bucket up to 1 of TorchServe's histograms is among them, so PSI compares alike."""
 THREADS = 2
 FLOAT, INT8, FAMILIARITY = "openvino/float.xml", "openvino/model.xml", "familiarity.safetensors"
 UNSET = [Threshold(sensitivity=OPERATING_POINT, value=0.5, sensitivity_ci=(0, 1), specificity=0, specificity_ci=(0, 1))]
@@ -77,26 +80,6 @@ class Outputs:
     descriptors: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Quantisation:
-    """What int8 costs on the held-out images, and whether it is served."""
-
-    auroc_lost: float
-    allowed: float
-    largest_change: float
-
-    @property
-    def accepted(self) -> bool:
-        return self.auroc_lost <= self.allowed
-
-    def __str__(self) -> str:
-        cost = (
-            f"int8 costs {self.auroc_lost:+.4f} of ROC AUC on the validation split (at most {self.allowed} is "
-            f"allowed) and changes a probability by at most {self.largest_change:.4f}"
-        )
-        return f"{cost}: int8 is served." if self.accepted else f"{cost}: int8 is left out and bf16 is served."
-
-
 def assemble(
     folder: Path,
     trained: Trained,
@@ -131,7 +114,9 @@ def assemble(
     packing.write_manifest(folder, draft)
     full, int8 = (backends.load(Bundle.load(folder), name, THREADS) for name in ("fp32", "int8"))
     unseen = {"fp32": run(full, trained, held_out.items), "int8": run(int8, trained, held_out.items)}
-    quantisation = compare(trained, unseen["fp32"].logits, unseen["int8"].logits, held_out, most_auroc_lost)
+    expected = run(full, trained, golden).logits
+    golden_gap = float(np.abs(run(int8, trained, golden).logits - expected).max())
+    quantisation = compare(trained, unseen["fp32"].logits, unseen["int8"].logits, held_out, golden_gap, most_auroc_lost)
     served = int8
     if not quantisation.accepted:
         draft["backends"] = {"bf16": FLOAT, "fp32": FLOAT}
@@ -145,7 +130,7 @@ def assemble(
     reference = familiarity.fit(learned.pooled, learned.descriptors, usual.pooled, usual.descriptors)
     reference.save(folder / FAMILIARITY)
     draft["familiarity"] = FAMILIARITY
-    draft["golden"] = packing.write_golden(folder, golden, run(full, trained, golden).logits)
+    draft["golden"] = packing.write_golden(folder, golden, expected)
     packing.write_manifest(folder, draft)
     draft |= choose(trained, usual.logits, _ask(folder, held_out.items, served.precision), held_out, replicates)
     return packing.write_manifest(folder, draft), quantisation
@@ -168,7 +153,8 @@ def compare(
     full: NDArray[np.float32],
     int8: NDArray[np.float32],
     held_out: HeldOut,
-    most_auroc_lost: float = MOST_AUROC_LOST,
+    golden_gap: float,
+    most_auroc_lost: float,
 ) -> Quantisation:
     """What int8 loses against fp32, both at the temperature of fp32."""
     temperature = calibration.temperature(full, held_out.truth, trained.malignant_indices)
@@ -177,7 +163,7 @@ def compare(
     )
     lost = auroc(theirs) - auroc(ours)
     largest = float(np.abs(ours.probability - theirs.probability).max())
-    return Quantisation(lost, most_auroc_lost, largest)
+    return Quantisation(lost, most_auroc_lost, largest, golden_gap)
 
 
 def choose(
@@ -190,12 +176,15 @@ def choose(
     """Temperature, thresholds, limits and reference scores, as manifest fields."""
     temperature = calibration.temperature(logits, held_out.truth, trained.malignant_indices)
     scores = Scores(held_out.truth, _probability(trained, logits, temperature), held_out.group)
-    counts, edges = np.histogram(scores.probability, bins=BINS, range=(0.0, 1.0))
+    quality_limits = limits(predictions)
+    answered = [not decision.reasons(quality_limits, **one.quality.model_dump()) for one in predictions]
+    # A bucket holds what lies at or below its edge.
+    bins = np.searchsorted(EDGES[1:], scores.probability[answered].round(decision.DIGITS))
     return {
         "temperature": round(temperature, 6),
         "thresholds": [_threshold(scores, sensitivity, replicates) for sensitivity in SENSITIVITIES],
-        "quality": limits(predictions),
-        "reference_scores": Histogram(edges=[round(float(edge), 6) for edge in edges], counts=counts.tolist()),
+        "quality": quality_limits,
+        "reference_scores": Histogram(edges=EDGES, counts=np.bincount(bins, minlength=len(EDGES) - 1).tolist()),
     }
 
 
@@ -233,10 +222,10 @@ def _bounds(interval: Interval) -> tuple[float, float]:
 
 
 def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> None:
-    network = export.round_to_half(trained.network)
+    network = fold_and_round(trained.network)
     graph = export.graph(network, trained.geometry.size, trained.normalisation.mean, trained.normalisation.std)
-    export.save(graph, folder / FLOAT, half=True)
-    export.save(quantise.int8(graph, trained.pixels(images)), folder / INT8, half=True)
+    export.save(graph, folder / FLOAT)
+    export.save(quantise.int8(graph, trained.pixels(images)), folder / INT8)
     packing.write_weights(network, folder)
 
 

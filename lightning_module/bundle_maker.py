@@ -17,11 +17,12 @@ from handler.bundle import CARD, Bundle, Manifest
 from handler.errors import BackendError, BundleError
 from handler.notice import NOTICE
 from lightning_module import assembly, card, datasets, document, evaluate, packing, robustness
-from lightning_module.assembly import HeldOut, Quantisation
+from lightning_module.assembly import HeldOut
 from lightning_module.checkpoint import Checkpoint, CheckpointError
 from lightning_module.datasets.rendering import LOOKS, lesion_jpeg
 from lightning_module.evaluation import RefusedImages
 from lightning_module.evaluation import evaluate as evaluate_rows
+from lightning_module.quantise import Quantisation
 from lightning_module.report import Report, compose, headline
 from lightning_module.splits import Rows, group_ids
 

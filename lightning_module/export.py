@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
 import torch
+from openvino import opset13 as opset
 from openvino.preprocess import PrePostProcessor
 from torch import Tensor, nn
 
@@ -43,16 +45,23 @@ def graph(network: nn.Module, size: int, mean: Sequence[float], std: Sequence[fl
     return model
 
 
-def save(model: ov.Model, path: Path, half: bool) -> None:
-    """Write `path` (.xml) and the .bin beside it; `half` stores the constants in 16 bits (they compute in float)."""
+def save(model: ov.Model, path: Path) -> None:
+    """Write `path` (.xml) and the .bin beside it; weights that 16 bits hold exactly are stored in 16 bits."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ov.save_model(model, path, compress_to_fp16=half)
+    narrowed = model.clone()
+    for operation in narrowed.get_ordered_ops():
+        if operation.get_type_name() == "Constant" and operation.get_element_type() == ov.Type.f32:
+            _narrow(operation)
+    ov.save_model(narrowed, path, compress_to_fp16=False)
 
 
-def round_to_half(network: nn.Module) -> nn.Module:
-    """Round every large weight to 16 bits in place, so that all precisions start from the same stored numbers."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim > 1:
-                parameter.copy_(parameter.half().float())
-    return network
+def _narrow(constant: ov.Node) -> None:
+    values = constant.get_data()
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    if values.ndim < 2 or not np.array_equal(half.astype(np.float32), values):
+        return
+    targets = constant.output(0).get_target_inputs()
+    widened = opset.convert(opset.constant(half), "f32")
+    for target in targets:
+        target.replace_source_output(widened.output(0))

@@ -18,6 +18,7 @@ from handler.geometry import Geometry
 from handler.networks import build
 from handler.predictor import Predictor
 from lightning_module import export, packing, synthetic_bundle
+from lightning_module.folding import fold_and_round
 from tests.handler import drawing
 
 Edit = Callable[..., Path]
@@ -81,11 +82,11 @@ def resnet_bundle(sigmoid_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     shutil.copytree(sigmoid_bundle, folder)
     torch.manual_seed(0)
     network = build("resnet18", 1).eval()
-    export.round_to_half(network)
+    fold_and_round(network)
     packing.write_weights(network, folder)
     manifest = json.loads((folder / MANIFEST).read_text())
     mean, std = manifest["normalisation"]["mean"], manifest["normalisation"]["std"]
-    export.save(export.graph(network, 64, mean, std), folder / manifest["backends"]["fp32"], half=True)
+    export.save(export.graph(network, 64, mean, std), folder / manifest["backends"]["fp32"])
     manifest |= {"architecture": "resnet18", "golden": [], "backends": {"fp32": manifest["backends"]["fp32"]}}
     manifest["preferred"] = "fp32"
     manifest["files"] = {name: digest(folder / name) for name in manifest["files"]}

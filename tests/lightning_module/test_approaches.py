@@ -1,0 +1,76 @@
+"""The approaches that this grew from, each from its configuration to a bundle that serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from handler import backends, predictor
+from handler.bundle import Bundle, DataFingerprint
+from handler.geometry import Geometry
+from lightning_module import cli
+from lightning_module.assembly import HeldOut, Trained, assemble, run
+from lightning_module.datasets.rendering import LOOKS, lesion_jpeg
+from lightning_module.module import LesionModule
+
+CONFIGS = Path(cli.__file__).with_name("configs")
+SIZES = {
+    "ham10000": 32,
+    "cnn_ham10000": 32,
+    "cnn28_ham10000": 28,
+    "se_resnet50_siim2020": 32,
+    "mobilenet_folders": 32,
+    "efficientnet_b4_isic2019": 32,
+}
+IMAGES = [lesion_jpeg(look, number, number, (100, 75)) for number, look in enumerate([*LOOKS, *LOOKS])]
+KNOWN = {"data": DataFingerprint(name="drawn", rows=len(IMAGES), sha256="0" * 64, licence="none"), "licence": "none"}
+
+
+@pytest.mark.parametrize("config", SIZES)
+def test_serves_the_same_numbers_from_every_backend(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "WARM_SIZES", (1,))
+    trained = _lively(config)
+    held_out = HeldOut(IMAGES, np.arange(len(IMAGES)) % 2 == 0, np.arange(len(IMAGES)).astype(str))
+    assemble(tmp_path, trained, IMAGES, held_out, IMAGES[:2], KNOWN, replicates=5, most_auroc_lost=2.0)
+    bundle = Bundle.load(tmp_path)
+    served = predictor.Predictor.load(tmp_path, bundle.manifest.preferred, threads=1)
+    answers = served.predict(IMAGES[:3], explain=True)
+    assert all(isinstance(answer, predictor.Prediction) and answer.heatmap for answer in answers)
+    torch_cpu, fp32 = (run(backends.load(bundle, name, 1), trained, IMAGES).logits for name in ("torch-cpu", "fp32"))
+    assert np.abs(torch_cpu - fp32).max() <= 1e-3
+
+
+def _lively(config: str) -> Trained:
+    """The configuration's network with random weights, batch norms far from identity and logits far apart."""
+    torch.manual_seed(0)
+    module = LesionModule(**yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())["model"] | {"weights": None})
+    options, network = module.hparams, module.network
+    trained = Trained(
+        network=network,
+        architecture=options["architecture"],
+        head=options["head"],
+        classes=options["classes"],
+        malignant=options["malignant"],
+        geometry=Geometry(size=SIZES[config]),
+        options=dict(options["network"] or {}),
+    )
+    pixels = torch.from_numpy(np.stack(trained.pixels(IMAGES))).permute(0, 3, 1, 2)
+    network.eval()
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias, 0.0, 0.2)
+            norm.train()
+    with torch.no_grad():
+        for _ in range(3):
+            module(pixels)
+        network.eval()
+        network.head.weight *= 4
+    return trained
