@@ -12,6 +12,9 @@ import logging
 import os
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from handler.errors import BackendError, BundleError, Rejection
 from handler.predictor import Prediction, Predictor
 
 JSON = "application/json"
+
+Timings = Mapping[telemetry.Stage, float]
 
 
 class LesionHandler:
@@ -41,7 +46,10 @@ class LesionHandler:
         self.batch_size = int(context.system_properties["batch_size"] or 1)
         self.model_name = context.model_name
         self.lines = io.StringIO()
+        self.outlet = logging.StreamHandler(self.lines)
         self._gather_metric_lines()
+        # Metrics are written while the answers are already on their way.
+        self.afterwards = ThreadPoolExecutor(1, "metrics")
 
     def handle(self, data: list[dict[str, Any]], context: Context) -> list[str]:
         """One answer a request, each with its own status."""
@@ -50,12 +58,13 @@ class LesionHandler:
         explained = [i for i in range(len(data)) if context.get_request_header(i, "explain") == "True"]
         plain = [i for i in range(len(data)) if i not in explained]
         answers: dict[int, Prediction | Rejection] = {}
+        timings: list[Timings] = []
         for indices, explain in ((plain, False), (explained, True)):
             if indices:
                 results = self.predictor.predict([body(data[i]) for i in indices], explain=explain)
                 answers.update(zip(indices, results, strict=True))
-                self._emit_stages(context)
-        self._emit_outcomes(list(answers.values()), context)
+                timings.append(self.predictor.timings)
+        self.afterwards.submit(self._tell, timings, list(answers.values()), context)
         return [self._respond(i, answers[i], context) for i in range(len(data))]
 
     def explain_handle(self, data: list[dict[str, Any]], context: Context) -> list[str]:
@@ -83,7 +92,7 @@ class LesionHandler:
     def _gather_metric_lines(self) -> None:
         # A metric reaches TorchServe as a line on stdout. Writing the lines of a batch at once wakes its reader once.
         logger = logging.getLogger("ts.metrics.caching_metric")
-        logger.handlers = [logging.StreamHandler(self.lines)]
+        logger.handlers = [self.outlet]
         logger.setLevel(logging.INFO)
         logger.propagate = False
 
@@ -91,9 +100,19 @@ class LesionHandler:
         metric = context.metrics.get_metric(name, kind)
         metric.add_or_update(round(value, 6), [*labels, self.model_name, "Model"])
 
-    def _emit_stages(self, context: Context) -> None:
-        for stage, seconds in self.predictor.timings.items():
-            self._emit(context, MetricTypes.HISTOGRAM, telemetry.STAGE_SECONDS, seconds, stage)
+    def _tell(self, timings: list[Timings], answers: list[Prediction | Rejection], context: Context) -> None:
+        try:
+            self._emit_stages(timings, context)
+            self._emit_outcomes(answers, context)
+            self._write()
+        except Exception:
+            # Nobody waits for the result, so that it would vanish.
+            logging.exception("metrics of a batch are lost")
+
+    def _emit_stages(self, timings: list[Timings], context: Context) -> None:
+        for stages in timings:
+            for stage, seconds in stages.items():
+                self._emit(context, MetricTypes.HISTOGRAM, telemetry.STAGE_SECONDS, seconds, stage)
 
     def _emit_outcomes(self, answers: list[Prediction | Rejection], context: Context) -> None:
         predictions = [answer for answer in answers if isinstance(answer, Prediction)]
@@ -105,10 +124,15 @@ class LesionHandler:
             if prediction.probability is not None:
                 self._emit(context, MetricTypes.HISTOGRAM, telemetry.SCORE, prediction.probability)
         self._emit(context, MetricTypes.HISTOGRAM, telemetry.BATCH_FILL, len(answers) / self.batch_size)
-        sys.stdout.write(self.lines.getvalue())
+
+    def _write(self) -> None:
+        # TorchServe itself adds a line a batch, from the thread that predicts.
+        with self.outlet.lock or nullcontext():
+            told = self.lines.getvalue()
+            self.lines.seek(0)
+            self.lines.truncate()
+        sys.stdout.write(told)
         sys.stdout.flush()
-        self.lines.seek(0)
-        self.lines.truncate()
 
 
 def backend(folder: Path, context: Context) -> str:
