@@ -16,12 +16,13 @@ import numpy as np
 from handler.bundle import CARD, Bundle, Manifest
 from handler.errors import BackendError, BundleError
 from handler.notice import NOTICE
-from lightning_module import assembly, card, datasets, document, evaluate, packing, robustness
+from lightning_module import assembly, card, datasets, document, evaluate, options, packing, robustness
 from lightning_module.assembly import HeldOut
 from lightning_module.checkpoint import Checkpoint, CheckpointError
 from lightning_module.datasets.rendering import LOOKS, lesion_jpeg
 from lightning_module.evaluation import RefusedImages
 from lightning_module.evaluation import evaluate as evaluate_rows
+from lightning_module.options import PLAINLY, Reading
 from lightning_module.quantise import Quantisation
 from lightning_module.report import Report, compose, headline
 from lightning_module.splits import Rows, group_ids
@@ -33,24 +34,24 @@ CARD_FIGURES = "../docs/model"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `bundle`; 0 when the bundle is written."""
-    options = _options(argv)
+    chosen = _options(argv)
     try:
         manifest = make(
-            options.ckpt,
-            options.data,
-            options.output,
-            external=options.external,
-            originals=options.originals,
-            training_notes=options.notes,
-            figures=options.figures,
-            layout=options.layout,
-            version=options.version,
-            replicates=options.replicates,
+            chosen.ckpt,
+            chosen.data,
+            chosen.output,
+            external=chosen.external,
+            originals=chosen.originals,
+            training_notes=chosen.notes,
+            figures=chosen.figures,
+            reading=options.reading(chosen),
+            version=chosen.version,
+            replicates=chosen.replicates,
         )
     except (CheckpointError, BundleError, BackendError, RefusedImages, ValueError, OSError) as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1
-    print(f"{options.output}: {manifest.name} {manifest.version}, {manifest.preferred}, {card.sizes(options.output)}")
+    print(f"{chosen.output}: {manifest.name} {manifest.version}, {manifest.preferred}, {card.sizes(chosen.output)}")
     print(NOTICE)
     return 0
 
@@ -64,14 +65,15 @@ def make(
     originals: Path | None = None,
     training_notes: Path | None = None,
     figures: Path | None = None,
-    layout: str = "auto",
+    reading: Reading = PLAINLY,
     version: str = "1.0",
     replicates: int = 1000,
     most_auroc_lost: float = assembly.MOST_AUROC_LOST,
 ) -> Manifest:
     """Write the bundle of a checkpoint, in place of what lay at `output`; CheckpointError where they do not match."""
     source = Checkpoint.load(checkpoint)
-    table = datasets.load(data, layout=layout)
+    reading = reading.completed(source.reading)
+    table = reading.table(data)
     source.check(table)
     split = source.parts(table)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ def make(
             "version": version,
             "data": source.data,
             "licence": _licence(source.data.licence),
-            "report": {"split": described},
+            "report": {"split": described, "reading": reading.record()},
         }
         print(f"calibrating and quantising {source.trained.architecture} on {table.root}", flush=True)
         manifest, quantisation = assembly.assemble(
@@ -166,17 +168,13 @@ def _text(path: Path | None) -> str | None:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lightning_module bundle", description=__doc__.splitlines()[0])
+    described = __doc__.splitlines()[0]
+    parser = options.parser("bundle", described, "the dataset folder that it was trained on", Path("bundles/lesion"))
     parser.add_argument("--ckpt", type=Path, required=True, help="checkpoint of `fit`")
-    parser.add_argument("--data", type=Path, required=True, help="the dataset folder that it was trained on")
-    parser.add_argument("--output", type=Path, default=Path("bundles/lesion"), help="default: %(default)s")
     parser.add_argument("--external", type=Path, action="append", default=[], help="other data, for the card")
-    parser.add_argument("--originals", type=Path, help="folder of images of 600x450 or more, for the resolution test")
     parser.add_argument("--notes", type=Path, help="markdown on what was tried, for the card")
     parser.add_argument("--figures", type=Path, help="folder for the card's figures")
-    parser.add_argument("--layout", default="auto", help="default: recognised by its files")
     parser.add_argument("--version", default="1.0", help="default: %(default)s")
-    parser.add_argument("--replicates", type=int, default=1000, help="bootstrap replicates (default: %(default)s)")
     return parser.parse_args(argv)
 
 

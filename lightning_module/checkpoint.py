@@ -31,6 +31,7 @@ class Checkpoint:
     data: DataFingerprint
     split: dict[str, Any]
     rows: dict[str, int]
+    reading: dict[str, Any]
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -62,7 +63,8 @@ class Checkpoint:
             normalisation=Normalisation(mean=tuple(described["mean"]), std=tuple(described["std"])),
         )
         data = described["data"]
-        return cls(trained, DataFingerprint(**data["fingerprint"]), dict(data["split"]), dict(data["rows"]))
+        fingerprint, reading = DataFingerprint(**data["fingerprint"]), dict(data.get("reading", {}))
+        return cls(trained, fingerprint, dict(data["split"]), dict(data["rows"]), reading)
 
     def check(self, table: Table) -> None:
         """Raises CheckpointError unless this is the data of the training, with the classes that the network knows."""

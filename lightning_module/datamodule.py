@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from handler.geometry import Geometry
-from lightning_module import cache, datasets, splits
+from lightning_module import cache, splits
 from lightning_module.datasets.errors import UnknownValues
 from lightning_module.datasets.table import Table
+from lightning_module.options import Reading
 
 Batch = dict[str, Tensor]
 
@@ -96,6 +97,8 @@ class LesionData(pl.LightningDataModule):
         one_image_a_lesion: bool = False,
         majority_per_site: int | None = None,
         allow_missing: bool = False,
+        metadata: str | None = None,
+        malignant_folders: Sequence[str] | None = None,
         cache_folder: str = "cache",
     ) -> None:
         super().__init__()
@@ -130,7 +133,7 @@ class LesionData(pl.LightningDataModule):
         if hasattr(self, "table"):
             return
         options = self.hparams
-        self.table = datasets.load(options["folder"], layout=options["layout"], allow_missing=options["allow_missing"])
+        self.table = self._reading().table(Path(options["folder"]))
         if options["folds"]:
             folds = splits.kfold(self.table, options["folds"], options["test"], options["seed"])
             self.split = folds[options["fold"]]
@@ -145,6 +148,7 @@ class LesionData(pl.LightningDataModule):
         kept = ("test", "val", "seed", "folds", "fold")
         return {
             "layout": self.table.layout,
+            "reading": self._reading().record(),
             "fingerprint": {
                 "name": fingerprint.name,
                 "rows": fingerprint.rows,
@@ -204,6 +208,11 @@ class LesionData(pl.LightningDataModule):
             folder = Path(self.hparams["cache_folder"])
             self._pixels[size] = cache.build(self.table, geometry, folder, self._content)
         return self._pixels[size]
+
+    def _reading(self) -> Reading:
+        options = self.hparams
+        metadata = Path(options["metadata"]) if options["metadata"] else None
+        return Reading(options["layout"], metadata, options["malignant_folders"], options["allow_missing"])
 
     def _labels(self) -> np.ndarray:
         if self.hparams["head"] == "sigmoid":

@@ -16,10 +16,11 @@ import numpy as np
 from handler.bundle import Bundle, DataFingerprint, Manifest
 from handler.errors import BackendError, BundleError
 from handler.notice import NOTICE
-from lightning_module import datasets, document, robustness
+from lightning_module import datasets, document, options, robustness
 from lightning_module.checkpoint import CheckpointError, again
 from lightning_module.evaluation import Evaluation, RefusedImages, evaluate
 from lightning_module.metrics import NAMES
+from lightning_module.options import PLAINLY, Reading
 from lightning_module.report import Report, compose
 from lightning_module.splits import Rows
 
@@ -28,23 +29,23 @@ PARTS = ("test", "val", "train", "all")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `evaluate`; 0 when the report is written."""
-    options = _options(argv)
+    chosen = _options(argv)
     try:
         evaluation, report = run(
-            options.bundle,
-            options.data,
-            split=options.split,
-            layout=options.layout,
-            originals=options.originals,
-            replicates=options.replicates,
-            threads=options.threads,
+            chosen.bundle,
+            chosen.data,
+            split=chosen.split,
+            reading=options.reading(chosen),
+            originals=chosen.originals,
+            replicates=chosen.replicates,
+            threads=chosen.threads,
         )
     except (BundleError, BackendError, CheckpointError, RefusedImages, ValueError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    document.write(evaluation, report, options.output)
+    document.write(evaluation, report, chosen.output)
     print(summary(report))
-    print(f"report: {options.output / 'report.html'}")
+    print(f"report: {chosen.output / 'report.html'}")
     return 0
 
 
@@ -53,16 +54,19 @@ def run(
     data: Path,
     *,
     split: str = "test",
-    layout: str = "auto",
+    reading: Reading = PLAINLY,
     originals: Path | None = None,
     replicates: int = 1000,
     threads: int = 2,
     served_only: bool = False,
 ) -> tuple[Evaluation, Report]:
     """Evaluate one part of a dataset; `originals` is a folder of full-size images for the resolution test."""
-    table = datasets.load(data, layout=layout)
+    manifest = Bundle.load(bundle).manifest
+    if split != "all":
+        reading = reading.completed(manifest.report.get("reading", {}))
+    table = reading.table(data)
     fingerprint = DataFingerprint(**asdict(table.fingerprint()))
-    rows = choose(Bundle.load(bundle).manifest, table, fingerprint, split)
+    rows = choose(manifest, table, fingerprint, split)
     evaluation = evaluate(bundle, table, rows, threads=threads, served_only=served_only)
     resized = robustness.measure(bundle, robustness.originals(originals), threads) if originals else None
     return evaluation, compose(evaluation, fingerprint, split, resized, replicates)
@@ -102,14 +106,10 @@ def summary(report: Report) -> str:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lightning_module evaluate", description=__doc__.splitlines()[0])
+    described = __doc__.splitlines()[0]
+    parser = options.parser("evaluate", described, "dataset folder as published", Path("reports/lesion"))
     parser.add_argument("--bundle", type=Path, required=True, help="folder that holds bundle.json")
-    parser.add_argument("--data", type=Path, required=True, help="dataset folder as published")
-    parser.add_argument("--output", type=Path, default=Path("reports/lesion"), help="default: %(default)s")
     parser.add_argument("--split", choices=PARTS, default="test", help="all: for data that was not trained on")
-    parser.add_argument("--layout", default="auto", help="default: recognised by its files")
-    parser.add_argument("--originals", type=Path, help="folder of images of 600x450 or more, for the resolution test")
-    parser.add_argument("--replicates", type=int, default=1000, help="bootstrap replicates (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of the predictor (default: %(default)s)")
     return parser.parse_args(argv)
 

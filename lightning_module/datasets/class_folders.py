@@ -82,7 +82,7 @@ def _malignant_classes(folder: Path, classes: list[str], malignant: Collection[s
     if unclear:
         raise UnknownValues(
             f"{folder}: whether these {len(unclear)} classes are malignant does not follow from their names: "
-            f"{', '.join(unclear)}. Name the malignant ones (malignant=...)."
+            f"{', '.join(unclear)}. Name the malignant ones (--data.malignant_folders of fit, --malignant of evaluate)."
         )
     return [name for name, plain in names.items() if plain in MALIGNANT]
 
