@@ -16,7 +16,7 @@ import numpy as np
 from handler.bundle import CARD, Bundle, Manifest
 from handler.errors import BackendError, BundleError
 from handler.notice import NOTICE
-from lightning_module import assembly, card, datasets, document, evaluate, options, packing, robustness
+from lightning_module import assembly, card, datasets, document, evaluate, near_duplicates, options, packing, robustness
 from lightning_module.assembly import HeldOut
 from lightning_module.checkpoint import Checkpoint, CheckpointError
 from lightning_module.datasets.rendering import LOOKS, lesion_jpeg
@@ -101,7 +101,8 @@ def make(
         print(quantisation, flush=True)
         evaluation = evaluate_rows(draft, table, split.test)
         resized = robustness.measure(draft, robustness.originals(originals)) if originals else None
-        report = compose(evaluation, source.data, "test", resized, replicates)
+        pairs = near_duplicates.find(table, split)
+        report = compose(evaluation, source.data, "test", resized, replicates, pairs)
         elsewhere = [
             evaluate.run(draft, folder, split="all", replicates=replicates, served_only=True)[1] for folder in external
         ]

@@ -41,6 +41,7 @@ SERVING = (
     ("precisions", "Each point is an image: its probability in a served precision against fp32."),
 )
 WORST_ERRORS = "worst_errors"
+PAIRS_SHOWN = 20
 
 
 def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Path]:
@@ -58,6 +59,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         figures={name: _data_uri(path) for name, path in pictures.items()},
         number=number,
         percent=percent,
+        pairs_shown=PAIRS_SHOWN,
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     (folder / "metrics.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -16,15 +16,16 @@ import numpy as np
 from handler.bundle import Bundle, DataFingerprint, Manifest
 from handler.errors import BackendError, BundleError
 from handler.notice import NOTICE
-from lightning_module import datasets, document, options, robustness
+from lightning_module import datasets, document, near_duplicates, options, robustness
 from lightning_module.checkpoint import CheckpointError, again
 from lightning_module.evaluation import Evaluation, RefusedImages, evaluate
 from lightning_module.metrics import NAMES
 from lightning_module.options import PLAINLY, Reading
 from lightning_module.report import Report, compose
-from lightning_module.splits import Rows
+from lightning_module.splits import Split
 
 PARTS = ("test", "val", "train", "all")
+SHOWN = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,16 +67,16 @@ def run(
         reading = reading.completed(manifest.report.get("reading", {}))
     table = reading.table(data)
     fingerprint = DataFingerprint(**asdict(table.fingerprint()))
-    rows = choose(manifest, table, fingerprint, split)
+    made = None if split == "all" else made_with(manifest, table, fingerprint, split)
+    rows = made.parts()[split] if made else np.arange(len(table))
     evaluation = evaluate(bundle, table, rows, threads=threads, served_only=served_only)
     resized = robustness.measure(bundle, robustness.originals(originals), threads) if originals else None
-    return evaluation, compose(evaluation, fingerprint, split, resized, replicates)
+    pairs = near_duplicates.find(table, made) if made else None
+    return evaluation, compose(evaluation, fingerprint, split, resized, replicates, pairs)
 
 
-def choose(manifest: Manifest, table: datasets.Table, found: DataFingerprint, split: str) -> Rows:
-    """The rows of one part of the split that the bundle was made with; ValueError where there is no such split."""
-    if split == "all":
-        return np.arange(len(table))
+def made_with(manifest: Manifest, table: datasets.Table, found: DataFingerprint, split: str) -> Split:
+    """The split that the bundle was made with; ValueError where this data has none."""
     if found.sha256 != manifest.data.sha256:
         raise ValueError(
             f"{table.root} ({found.name}, {found.rows} rows) is not the data that the bundle was trained on "
@@ -84,7 +85,7 @@ def choose(manifest: Manifest, table: datasets.Table, found: DataFingerprint, sp
     made = manifest.report.get("split")
     if not made:
         raise ValueError("the bundle does not tell how its data was split: give --split all")
-    return again(table, made["settings"], made["images"]).parts()[split]
+    return again(table, made["settings"], made["images"])
 
 
 def summary(report: Report) -> str:
@@ -102,6 +103,8 @@ def summary(report: Report) -> str:
         )
     if report.robustness:
         lines.append(f"  resized to {', '.join(report.robustness.sizes)}: median change {report.robustness.median:.4f}")
+    if report.near_duplicates is not None:
+        lines.append(near_duplicates.report(report.near_duplicates, SHOWN))
     return "\n".join([*lines, NOTICE])
 
 

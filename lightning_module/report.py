@@ -14,6 +14,7 @@ from lightning_module import abstention, subgroups
 from lightning_module.abstention import Abstention
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import ECE_BINS, Interval, Scores, auroc, bootstrap, decisions, everything
+from lightning_module.near_duplicates import Pair
 from lightning_module.robustness import Robustness
 from lightning_module.subgroups import Diagnosis, Subgroup
 
@@ -65,6 +66,7 @@ class Report(BaseModel, frozen=True):
     diagnoses: list[Diagnosis]
     abstention: Abstention
     robustness: Robustness | None = None
+    near_duplicates: list[Pair] | None = None
 
 
 def compose(
@@ -73,8 +75,9 @@ def compose(
     split: str,
     robustness: Robustness | None = None,
     replicates: int = 1000,
+    near_duplicates: list[Pair] | None = None,
 ) -> Report:
-    """Measure everything on the rows of an evaluation."""
+    """Measure everything on the rows of an evaluation; `near_duplicates` are those across the parts of its split."""
     manifest, scores = evaluation.manifest, evaluation.scores()
     threshold = manifest.threshold.value
     return Report(
@@ -106,6 +109,7 @@ def compose(
         diagnoses=subgroups.by_diagnosis(evaluation.frame, scores, threshold, replicates),
         abstention=abstention.measure(evaluation, threshold, replicates),
         robustness=robustness,
+        near_duplicates=near_duplicates,
     )
 
 

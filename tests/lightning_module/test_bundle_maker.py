@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lightning_module import bundle_maker, document, evaluate
 from lightning_module.datasets import load
 from lightning_module.evaluation import Evaluation
 from lightning_module.report import Report
+from lightning_module.splits import grouped
 from tests.lightning_module.bundling import CLASSES, MALIGNANT, checkpoint, rendered
 
 # TorchServe's histograms have these and larger ones, and no others.
@@ -141,6 +143,23 @@ def test_card_carries_notice_intervals_licence_and_no_image_of_a_patient(made: M
     assert "data:image" not in card
     assert "worst_errors" not in card
     assert all(golden.file.startswith("golden/") for golden in Bundle.load(made.bundle).manifest.golden)
+
+
+def test_an_image_that_lies_in_two_parts_is_told(made: Made, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(made.data, data)
+    table = load(data)
+    split = grouped(table)
+    paths = [table.frame["path"].iat[int(rows[0])] for rows in (split.train, split.test)]
+    shutil.copyfile(data / paths[0], data / paths[1])
+    bundle = tmp_path / "bundle"
+    ckpt = checkpoint(tmp_path / "best.ckpt", data)
+    bundle_maker.make(ckpt, data, bundle, replicates=5, most_auroc_lost=1.0)
+    document.write(*evaluate.run(bundle, data, replicates=5), tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert all(path in page for path in paths)
+    assert "by perceptual hash: 1." in (bundle / CARD).read_text()
+    assert "by perceptual hash: 0." in (made.bundle / CARD).read_text()
 
 
 def test_tampered_bundle_is_refused(made: Made) -> None:
