@@ -27,10 +27,13 @@ from gateway.settings import Settings
 from gateway.traffic import Traffic
 
 
-def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
-    """The whole gateway as one ASGI application; `traffic` lets the server around it drain it."""
+def create(
+    settings: Settings, traffic: Traffic | None = None, metrics: Metrics | None = None, log: RequestLog | None = None
+) -> Starlette:
+    """The whole gateway as one ASGI application; the rest is shared with the server around it."""
     traffic = traffic or Traffic()
-    metrics = Metrics()
+    metrics = metrics or Metrics()
+    log = log or RequestLog(sys.stdout, settings.log_level)
     backend = Backend(settings, metrics)
     health = Health(settings, backend, traffic, metrics)
     backend.workforce = health
@@ -52,7 +55,6 @@ def create(settings: Settings, traffic: Traffic | None = None) -> Starlette:
             await watch
         backend.close()
 
-    log = RequestLog(sys.stdout, settings.log_level)
     middleware = [Middleware(Envelope, traffic=traffic, metrics=metrics, routes=known, log=log)]
     if settings.cors_origins:
         cors = Middleware(

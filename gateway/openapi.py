@@ -14,6 +14,7 @@ IMAGE_PROBLEMS = (
     "empty_body",
     "malformed_upload",
     "malformed_request",
+    "head_too_large",
     "slow_client",
     "too_large",
     "too_many_files",
@@ -131,7 +132,9 @@ def _model(locked: bool) -> Schema:
         "parameters": [REQUEST_ID],
         "responses": {
             "200": _ok(_ref("Model"), "Manifest and card", model=MODEL),
-            **_errors(("malformed_request", "internal", "backend_unavailable", "shutting_down"), locked),
+            **_errors(
+                ("malformed_request", "head_too_large", "internal", "backend_unavailable", "shutting_down"), locked
+            ),
         },
     }
 
@@ -170,7 +173,7 @@ def _operations() -> Schema:
                 "Become unready, wait for what is at work (from this machine only)",
                 {
                     "200": _ok(_ref("Drained"), "Done, or the deadline has passed"),
-                    **_errors(("malformed_request", "forbidden"), locked=False),
+                    **_errors(("malformed_request", "head_too_large", "forbidden"), locked=False),
                 },
             )
         },

@@ -34,7 +34,14 @@ KINDS: dict[str, Kind] = {
     "malformed_upload": Kind(
         400, "Upload cannot be read", "Send multipart/form-data with the images in fields `file`."
     ),
-    "malformed_request": Kind(400, "Request is not valid HTTP", "Check the client or the proxy before this server."),
+    "malformed_request": Kind(
+        400,
+        "Request is not valid HTTP",
+        "Send plain HTTP/1.1 to `http://`; leave https and HTTP/2 to a proxy before it.",
+    ),
+    "head_too_large": Kind(
+        431, "Request headers too large", "Send at most 32 KiB of address and headers; drop cookies."
+    ),
     "unauthorized": Kind(401, "API key needed", "Send `Authorization: Bearer <key>` with a valid key."),
     "forbidden": Kind(403, "Not allowed from here", "Call this address from the machine itself, without a proxy."),
     "not_found": Kind(404, "No such address", "See /docs for the addresses of this API."),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import httpx
+import pytest
 
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import FakeTorchServe
@@ -161,3 +163,67 @@ def test_what_is_not_http_is_a_problem_too(standing: Gateway) -> None:
     answer = read_all(dial(standing, "hello", "", ""))
     assert answer.startswith(b"HTTP/1.1 400")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "malformed_request"
+
+
+def problem(answer: bytes) -> tuple[bytes, str]:
+    return answer.split(b" ", 2)[1], json.loads(answer.partition(b"\r\n\r\n")[2])["reason"]
+
+
+def flood(gateway: Gateway, head: bytes, piece: bytes, limit: int) -> tuple[int, bytes]:
+    """Sends the piece again and again until the gateway answers; how many bytes it took, and its answer."""
+    sent = 0
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(head)
+        while not select.select([connection], [], [], 0)[0] and sent < limit:
+            connection.sendall(piece)
+            sent += len(piece)
+        return sent, b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"a" * 16_000, b"X-A: " + b"a" * 16_000 + b"\r\n"],
+    ids=["one endless header", "endless headers"],
+)
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: ",
+        b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: ",
+    ],
+    ids=["headers", "trailers"],
+)
+def test_headers_have_a_limit_while_they_arrive(gateway: Gateway, head: bytes, piece: bytes) -> None:
+    sent, answer = flood(gateway, head, piece, limit=40 * 2**20)
+    assert problem(answer) == (b"431", "head_too_large")
+    assert sent < 8 * 2**20  # what the sockets of both sides hold, and not what a gateway would
+    assert gateway.metric('gateway_problems_total{reason="head_too_large"}') == 1
+
+
+def test_headers_that_come_whole_have_the_same_limit(standing: Gateway) -> None:
+    fields = {f"x-{i}": "a" * 8_000 for i in range(8)}
+    answer = httpx.get(f"{standing.url}/livez", headers=fields)
+    assert (answer.status_code, answer.json()["reason"]) == (431, "head_too_large")
+    assert httpx.get(f"{standing.url}/livez?{'a' * 40_000}").status_code == 431
+    del fields["x-3"], fields["x-4"], fields["x-5"], fields["x-6"], fields["x-7"]
+    assert httpx.get(f"{standing.url}/livez", headers=fields).status_code == 200
+
+
+def test_large_bodies_do_not_count_as_headers(standing: Gateway) -> None:
+    assert standing.predict(b"IMAGE 0.3" + b" " * 500_000).status_code == 200
+    assert standing.predict(iter([b"IMAGE 0.3", *[b" "] * 40_000])).status_code == 200
+
+
+def test_line_ends_alone_do_not_keep_a_connection_open(start: Start) -> None:
+    gateway = start(header_timeout_s=0.2, keep_alive_s=600)
+    for request in (b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+            connection.sendall(request)
+            assert not request or connection.recv(65536).startswith(b"HTTP/1.1 200")
+            connection.sendall(b"\r\n")
+            assert read_all(connection) == b""
+
+
+def test_a_broken_body_is_a_problem(standing: Gateway) -> None:
+    head = "POST /v1/predict HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", "", "no length", ""
+    assert problem(read_all(dial(standing, *head))) == (b"400", "malformed_request")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -69,6 +71,35 @@ def test_a_problem_is_logged_with_its_reason_and_probes_stay_quiet(log: io.Strin
     gateway.stop()
     (line,) = lines(log)
     assert (line["status"], line["reason"]) == (415, "not_an_image")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "reason"),
+    [
+        (b"hello\r\n\r\n", 400, "malformed_request"),
+        (b"GET / HTTP/1.1\r\nX: ", 408, "slow_client"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000, 431, "head_too_large"),
+    ],
+)
+def test_what_is_refused_before_it_is_a_request_is_a_line_too(
+    capsys: pytest.CaptureFixture[str], start: Start, sent: bytes, status: int, reason: str
+) -> None:
+    gateway = start(header_timeout_s=0.5)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(sent)
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+    gateway.stop()
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["status"], line["reason"]) == (status, reason)
+    assert line["request_id"] == json.loads(body)["request_id"]
+    assert f"x-request-id: {line['request_id']}".encode() in head
+
+
+def test_an_upgrade_is_a_request_like_any_other(standing: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-key": "x", "sec-websocket-version": "13"}
+    answer = httpx.get(f"{standing.url}/livez", headers=upgrade)
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    assert caplog.text == ""
 
 
 def test_a_log_that_cannot_be_written_costs_no_request(log: io.StringIO, gateway: Gateway) -> None:

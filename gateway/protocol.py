@@ -1,0 +1,165 @@
+"""One HTTP connection, with bounds on what a client may take of it: time, memory, and requests sent ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.logs import RequestLog
+from gateway.metrics import Metrics
+from gateway.problems import Problem
+
+LAST_CHANCE_S = 0.5
+MOST_PIPELINED = 16
+LARGEST_HEAD = 32 * 2**10
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Gives a client so long for headers, body and taking the answer; uvicorn alone would wait for ever, and hold
+    headers of any size."""
+
+    header_timeout_s = 10.0
+    body_timeout_s = 60.0
+    send_timeout_s = 30.0
+    metrics: Metrics
+    log: RequestLog
+    _send_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _began_at = 0.0
+    _in_message = False
+    _in_body = False
+    _moved_on = False
+    _withheld = 0
+    _refusal: Problem | None = None
+    _refused = False
+    _stopping = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._began_at = time.perf_counter()
+        self._watch(self.header_timeout_s)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._unset_keepalive_if_required()
+        self._moved_on = False
+        try:
+            self.parser.feed_data(data)
+        except (
+            httptools.HttpParserUpgrade
+        ):  # the request is answered as any other; what follows would be another tongue
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or Problem("malformed_request"))
+            return
+        # The parser holds what belongs neither to a body nor to a whole request: headers, and trailers after a body.
+        self._withheld = self._withheld + len(data) if self._in_message and not self._moved_on else 0
+        if self._withheld > LARGEST_HEAD:
+            self._refuse(Problem("head_too_large"))
+        elif self._timer is None and (self._in_message or self._idle):
+            self._watch(self.body_timeout_s if self._in_body else self.header_timeout_s)
+
+    def on_message_begin(self) -> None:
+        self._in_message, self._in_body = True, False
+        self._began_at = time.perf_counter()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LARGEST_HEAD:
+            self._give_up(Problem("head_too_large"))
+        if len(self.pipeline) >= MOST_PIPELINED:  # uvicorn would hold any number of them
+            self._give_up(
+                Problem("malformed_request", "Too many requests on one connection at once. Wait for answers.")
+            )
+        self._in_body = self._moved_on = True
+        self._unwatch()
+        super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._moved_on = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_message = self._in_body = False
+        self._moved_on = True
+        self._unwatch()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        self._unwatch_sending()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        if self._idle:  # closing now would lose a request that is on its way
+            self._stopping = True
+            self._unwatch()
+            self._watch(LAST_CHANCE_S)
+        else:
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(self.send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._unwatch_sending()
+        super().resume_writing()
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    def _unwatch_sending(self) -> None:
+        if self._send_timer:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._too_slow)
+
+    def _unwatch(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        if self._in_message and not self._in_body and not self.transport.is_closing():
+            self._refuse(Problem("slow_client"))
+        else:
+            self.transport.close()
+
+    def _give_up(self, problem: Problem) -> None:
+        """From within the parser, which then ends with an error of its own."""
+        self._refusal = problem
+        raise OverflowError(problem.reason)
+
+    def _refuse(self, problem: Problem) -> None:
+        """An answer where no request has come far enough to have one, and the end of the connection."""
+        self._refused = True
+        self._unwatch()
+        request_id = secrets.token_hex(8)
+        self.metrics.problems.labels(problem.reason).inc()
+        seconds = time.perf_counter() - self._began_at
+        self.log.write(request_id, "-", "refused", problem.status, seconds, {"reason": problem.reason}, quiet=False)
+        if self._in_body and not self.pipeline and not self.cycle.response_started:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        elif not self._idle:  # it would be taken for the answer to the request that is at work
+            self.transport.close()
+            return
+        response = problem.response(request_id)
+        status = f"HTTP/1.1 {problem.status} {problem.title}\r\n".encode()
+        pairs = [*response.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
+        lines = [name + b": " + value + b"\r\n" for name, value in pairs]
+        self.transport.write(b"".join([status, *lines, b"\r\n", bytes(response.body)]))
+        self.transport.write_eof()
+        # Closed with something unread, the connection would be reset, and the answer be lost on its way.
+        self.loop.call_later(LAST_CHANCE_S, self.transport.close)
