@@ -39,7 +39,7 @@ def measure(evaluation: Evaluation, threshold: float, replicates: int = 1000) ->
     def error(sample: Scores) -> dict[str, float]:
         return {"error": 1.0 - decisions(sample, threshold)["balanced_accuracy"]}
 
-    share = bootstrap(marked, shares, replicates)
+    share = bootstrap(marked, shares, replicates, shares={"all": np.ones(len(scores), bool), "malignant": scores.truth})
     reasons = Counter(reason for prediction in evaluation.predictions for reason in prediction.reasons)
     return Abstention(
         share=share["all"],

@@ -9,7 +9,7 @@ from typing import Any
 from handler.bundle import Manifest
 from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES
-from lightning_module.report import Report
+from lightning_module.report import Report, intervals
 from lightning_module.subgroups import FEWEST
 
 FIGURES = (
@@ -45,6 +45,7 @@ def render(
         names=NAMES,
         fewest=FEWEST,
         percent=percent,
+        intervals=intervals(report),
         citation=CITATIONS.get(manifest.data.name),
         quantisation=quantisation,
         sizes=sizes,

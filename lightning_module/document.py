@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from lightning_module import failures, plots
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
-from lightning_module.report import Report
+from lightning_module.report import Report, intervals
 from lightning_module.subgroups import FEWEST
 
 TEMPLATES = jinja2.Environment(
@@ -60,6 +60,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         number=number,
         percent=percent,
         pairs_shown=PAIRS_SHOWN,
+        intervals=intervals(report),
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     (folder / "metrics.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The numbers of a report, each with a 95 % interval by bootstrap over lesions or patients."""
+"""The numbers of a report, each with a 95 % interval over lesions or patients, never over single images."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from torchmetrics.functional.classification import (
 
 ECE_BINS = 15
 LEAST_TPR = 0.8
+SAME = 1e-6
+"""Replicates that differ by less differ by the rounding of 32 bits."""
 NAMES = {
     "auroc": "ROC AUC",
     "average_precision": "Average precision",
@@ -50,7 +52,7 @@ class Scores:
 
 
 class Interval(BaseModel, frozen=True):
-    """A value and the 2.5th and 97.5th percentile of its bootstrap distribution; None where it is not defined."""
+    """A value and its 95 % interval; None where it is not defined."""
 
     value: float | None
     low: float | None = None
@@ -109,6 +111,12 @@ def decisions(scores: Scores, threshold: float) -> dict[str, float]:
     }
 
 
+def denominators(scores: Scores, threshold: float) -> dict[str, NDArray[np.bool_]]:
+    """The images that each share among `decisions` is a share of."""
+    called = scores.probability >= threshold
+    return {"sensitivity": scores.truth, "specificity": ~scores.truth, "ppv": called, "npv": ~called}
+
+
 def calibration(scores: Scores) -> dict[str, float]:
     """How far the probabilities are from the frequencies."""
     probability, truth = _tensors(scores)
@@ -124,15 +132,27 @@ def everything(scores: Scores, threshold: float) -> dict[str, float]:
 
 
 def bootstrap(
-    scores: Scores, statistic: Callable[[Scores], Mapping[str, float]], replicates: int = 1000, seed: int = 0
+    scores: Scores,
+    statistic: Callable[[Scores], Mapping[str, float]],
+    replicates: int = 1000,
+    seed: int = 0,
+    shares: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> dict[str, Interval]:
-    """Each number of `statistic` with its interval; whole groups are drawn with replacement, never single images."""
+    """Each number of `statistic` with its interval; whole groups are drawn with replacement, never single images.
+
+    `shares` tells which numbers may be shares, and of which images. One of 0 or 1 is that in every replicate, so its
+    interval is Clopper and Pearson's over the groups of those images. Where else all replicates agree, there is none.
+    """
     point = statistic(scores)
     drawn: dict[str, list[float]] = {name: [] for name in point}
     for rows in bootstrap_samples(scores.group, replicates, seed):
         for name, value in statistic(scores.take(rows)).items():
             drawn[name].append(value)
-    return {name: _interval(value, np.asarray(drawn[name])) for name, value in point.items()}
+    found = {name: _interval(value, np.asarray(drawn[name])) for name, value in point.items()}
+    for name, images in (shares or {}).items():
+        if point.get(name) in (0.0, 1.0):
+            found[name] = _exact(point[name], len(np.unique(scores.group[images])))
+    return found
 
 
 def bootstrap_samples(group: NDArray[np.str_], replicates: int, seed: int = 0) -> Iterator[NDArray[np.intp]]:
@@ -156,7 +176,15 @@ def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
     if len(drawn) < 2:
         return Interval(value=value)
     low, high = np.percentile(drawn, [2.5, 97.5])
+    if high - low < SAME:
+        return Interval(value=value)
     return Interval(value=value, low=float(low), high=float(high))
+
+
+def _exact(share: float, groups: int) -> Interval:
+    """Clopper and Pearson's interval of none or all of so many groups."""
+    bound = 0.025 ** (1 / groups)
+    return Interval(value=share, low=bound if share else 0.0, high=1.0 if share else 1.0 - bound)
 
 
 def _tensors(scores: Scores) -> tuple[Tensor, Tensor]:

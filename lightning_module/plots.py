@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -149,14 +150,20 @@ def subgroup_forest(_: Evaluation, report: Report) -> Figure:
     with figure("ROC AUC by subgroup", width=6.4, height=1.2 + 0.24 * len(shown)) as (sheet, axes):
         overall = report.metrics["auroc"].value or 0.0
         axes.axvline(overall, color=MODEL, linewidth=1.2, linestyle=(0, (4, 3)))
-        for row, group in enumerate(reversed(shown)):
-            value, low, high = (float(bound or 0.0) for bound in (group.auroc.value, group.auroc.low, group.auroc.high))
-            axes.plot([low, high], [row, row], color=MUTED, linewidth=1.4)
-            axes.plot(value, row, "o", color=INK, markersize=4.5)
+        least = overall
+        for row, found in enumerate(group.auroc for group in reversed(shown)):
+            if found.low is not None and found.high is not None:
+                axes.plot([found.low, found.high], [row, row], color=MUTED, linewidth=1.4)
+                least = min(least, found.low)
+            axes.plot(found.value or 0.0, row, "o", color=INK, markersize=4.5)
+            least = min(least, found.value or 0.0)
         names = [f"{group.kind}: {group.name}  ({group.malignant} / {group.images})" for group in reversed(shown)]
         axes.set_yticks(range(len(shown)), names)
         axes.set(xlabel="ROC AUC, 95 % interval (malignant / all images)", ylim=(-0.7, max(len(shown), 1) - 0.3))
-        axes.set_xlim(right=1.005)
+        # Half a marker beyond the last value that there can be; the ticks stop at it.
+        first = min(0.9, math.floor(10 * least) / 10)
+        axes.set_xlim(first - 0.01, 1.01)
+        axes.set_xticks(np.arange(round(10 * first), 11) / 10)
     return sheet
 
 
@@ -172,7 +179,8 @@ def precisions(evaluation: Evaluation, report: Report) -> Figure:
             label = f"{row.precision}: largest change {row.largest_change:.3f}"
             axes.scatter(reference.probability, ours, s=7, color=colour, alpha=0.5, linewidth=0, label=label)
         axes.set(xlabel="fp32", ylabel="served precisions", xlim=(0, 1), ylim=(0, 1))
-        axes.legend(loc="upper left", markerscale=2)
+        if len(report.precisions) > 1:
+            axes.legend(loc="upper left", markerscale=2)
     return sheet
 
 

@@ -13,7 +13,7 @@ from handler.notice import NOTICE
 from lightning_module import abstention, subgroups
 from lightning_module.abstention import Abstention
 from lightning_module.evaluation import Evaluation
-from lightning_module.metrics import ECE_BINS, Interval, Scores, auroc, bootstrap, decisions, everything
+from lightning_module.metrics import ECE_BINS, Interval, Scores, auroc, bootstrap, decisions, denominators, everything
 from lightning_module.near_duplicates import Pair
 from lightning_module.robustness import Robustness
 from lightning_module.subgroups import Diagnosis, Subgroup
@@ -101,7 +101,7 @@ def compose(
         replicates=replicates,
         served=evaluation.served,
         threshold=threshold,
-        metrics=bootstrap(scores, lambda sample: everything(sample, threshold), replicates),
+        metrics=_everything(scores, threshold, replicates),
         operating_points=[_operating_point(scores, point, threshold, replicates) for point in manifest.thresholds],
         precisions=[_precision(evaluation, name, replicates) for name in PRECISIONS if name in evaluation.logits],
         melanoma=_melanoma(evaluation, replicates),
@@ -126,13 +126,30 @@ def headline(report: Report) -> dict[str, Any]:
     } | {name: report.metrics[name].model_dump() for name in names}
 
 
+def intervals(report: Report) -> str:
+    """How the intervals in brackets were made, in a sentence or two."""
+    groups = report.grouped_by
+    not_images = "" if groups == "images" else ", not images"
+    return (
+        f"Brackets hold 95 % intervals: percentiles of {report.replicates:,} bootstrap replicates that draw whole "
+        f"{groups}{not_images}. A share of exactly 0 or 1 is that in every replicate: its interval is that of Clopper "
+        f"and Pearson, over the {groups} that it is a share of."
+    )
+
+
 def _grouped_by(evaluation: Evaluation) -> str:
     known = evaluation.frame.notna().any()
     return "patients" if known["patient"] else "lesions" if known["lesion"] else "images"
 
 
+def _everything(scores: Scores, threshold: float, replicates: int) -> dict[str, Interval]:
+    shares = denominators(scores, threshold)
+    return bootstrap(scores, lambda sample: everything(sample, threshold), replicates, shares=shares)
+
+
 def _operating_point(scores: Scores, point: Threshold, served: float, replicates: int) -> OperatingPoint:
-    found = bootstrap(scores, lambda sample: decisions(sample, point.value), replicates)
+    shares = denominators(scores, point.value)
+    found = bootstrap(scores, lambda sample: decisions(sample, point.value), replicates, shares=shares)
     return OperatingPoint(chosen=point, served=point.value == served, metrics=found)
 
 
@@ -150,7 +167,7 @@ def _precision(evaluation: Evaluation, name: Precision, replicates: int) -> Prec
     moved = np.abs(ours.probability - theirs.probability)
     return PrecisionReport(
         precision=name,
-        metrics=bootstrap(ours, lambda sample: everything(sample, threshold), replicates),
+        metrics=_everything(ours, threshold, replicates),
         auroc_change=bootstrap(both, change, replicates)["auroc_change"],
         largest_change=float(moved.max()),
         median_change=float(np.median(moved)),

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from lightning_module.metrics import Interval, Scores, auroc, bootstrap, decisions
+from lightning_module.metrics import Interval, Scores, auroc, bootstrap, decisions, denominators
 
 AGES = (0, 30, 45, 60, 75, 121)
 AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
@@ -55,16 +55,14 @@ def by_column(frame: pd.DataFrame, scores: Scores, threshold: float, replicates:
             "specificity": found["specificity"],
         }
 
-    return [
-        Subgroup(
-            kind=kind,
-            name=name,
-            images=int(members.sum()),
-            malignant=int(scores.truth[members].sum()),
-            **_careful(bootstrap(scores.take(members), statistic, replicates), scores.truth[members]),
-        )
-        for kind, name, members in slices(frame)
-    ]
+    found = []
+    for kind, name, members in slices(frame):
+        sample = scores.take(members)
+        measured = bootstrap(sample, statistic, replicates, shares=denominators(sample, threshold))
+        intervals = _careful(measured, sample.truth)
+        images, malignant = len(sample), int(sample.truth.sum())
+        found.append(Subgroup(kind=kind, name=name, images=images, malignant=malignant, **intervals))
+    return found
 
 
 def by_diagnosis(frame: pd.DataFrame, scores: Scores, threshold: float, replicates: int = 1000) -> list[Diagnosis]:
@@ -75,15 +73,11 @@ def by_diagnosis(frame: pd.DataFrame, scores: Scores, threshold: float, replicat
 
     found = []
     for name in sorted(frame["diagnosis"].unique()):
-        members = (frame["diagnosis"] == name).to_numpy(dtype=bool)
-        found.append(
-            Diagnosis(
-                name=name,
-                malignant=bool(scores.truth[members].mean() > 0.5),
-                images=int(members.sum()),
-                called_malignant=bootstrap(scores.take(members), statistic, replicates)["called"],
-            )
-        )
+        sample = scores.take((frame["diagnosis"] == name).to_numpy(dtype=bool))
+        everyone = {"called": np.ones(len(sample), dtype=bool)}
+        called = bootstrap(sample, statistic, replicates, shares=everyone)["called"]
+        malignant = bool(sample.truth.mean() > 0.5)
+        found.append(Diagnosis(name=name, malignant=malignant, images=len(sample), called_malignant=called))
     return sorted(found, key=lambda diagnosis: (not diagnosis.malignant, -diagnosis.images))
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lightning_module.metrics import Interval, Scores, bootstrap, decisions
+from lightning_module.metrics import Interval, Scores, bootstrap, decisions, denominators
 
 SCALE = 10_000
 
@@ -34,4 +34,4 @@ def intervals(scores: Scores, threshold: float, replicates: int = 1000, seed: in
         found = decisions(sample, threshold)
         return {name: found[name] for name in ("sensitivity", "specificity")}
 
-    return bootstrap(scores, both, replicates, seed)
+    return bootstrap(scores, both, replicates, seed, denominators(scores, threshold))

@@ -1,0 +1,100 @@
+"""What a report claims: intervals that have a width, and the data that it really was."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from scipy.stats import binomtest
+
+from lightning_module import card, document, plots
+from lightning_module.metrics import Interval
+from lightning_module.report import Report, compose
+from tests.lightning_module import evaluated
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    data = evaluated.fingerprint()
+    return compose(evaluated.evaluation(data), data, "test", replicates=50)
+
+
+def rendered_card(report: Report) -> str:
+    return card.render(report, evaluated.manifest(report.data), quantisation="", sizes="")
+
+
+def rendered_page(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The page without its pictures."""
+    picture = folder / "picture.png"
+    picture.touch()
+    monkeypatch.setattr(document, "_save", lambda *_: picture)
+    monkeypatch.setattr(document.failures, "sheet", lambda _: None)
+    document.write(evaluated.evaluation(report.data), report, folder)
+    return (folder / "report.html").read_text()
+
+
+def assert_covers(interval: Interval, share: float, lesions: int) -> None:
+    expected = binomtest(round(share * lesions), lesions).proportion_ci(method="exact")
+    assert interval.value == share
+    assert interval.low == pytest.approx(expected.low)
+    assert interval.high == pytest.approx(expected.high)
+
+
+def test_a_share_of_all_or_none_has_the_interval_of_its_lesions_not_of_its_images(report: Report) -> None:
+    called = {row.name: row.called_malignant for row in report.diagnoses}
+    assert_covers(called["bcc"], 1.0, lesions=10)
+    assert_covers(called["nv"], 0.0, lesions=20)
+    assert_covers(report.metrics["specificity"], 1.0, lesions=20)
+    assert_covers(report.metrics["ppv"], 1.0, lesions=15)
+    assert_covers(report.operating_points[0].metrics["specificity"], 1.0, lesions=20)
+    assert_covers(report.abstention.share, 0.0, lesions=40)
+    assert_covers(report.abstention.malignant_share, 0.0, lesions=20)
+    women = next(row for row in report.subgroups if row.name == "female")
+    assert_covers(women.specificity, 1.0, lesions=10)
+
+
+def test_a_share_between_keeps_the_interval_of_the_bootstrap(report: Report) -> None:
+    found = report.metrics["sensitivity"]
+    exact = binomtest(15, 20).proportion_ci(method="exact")
+    assert found.value == 0.75
+    assert found.low is not None
+    assert found.high is not None
+    assert exact.low - 0.1 < found.low < 0.75 < found.high < exact.high + 0.1
+
+
+def test_no_interval_without_a_width_is_printed(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in (rendered_card(report), rendered_page(report, tmp_path, monkeypatch)):
+        assert "[1.000, 1.000]" not in text
+        assert "[0.000, 0.000]" not in text
+        assert "[0.0000, 0.0000]" not in text
+        assert "of Clopper and Pearson, over the lesions" in text
+
+
+def test_a_threshold_tells_its_validation_sensitivity_with_the_interval(report: Report) -> None:
+    assert "| 0.5 | ≥ 0.950 [0.900, 1.000] | 0.500 [0.400, 0.600] |" in rendered_card(report)
+
+
+@pytest.mark.parametrize("low", [0.02, 0.55, 0.973, 0.9999])
+def test_the_axis_of_the_subgroups_ends_at_one_and_its_labels_do_not_overlap(report: Report, low: float) -> None:
+    found = Interval(value=(low + 1) / 2, low=low, high=1.0)
+    rows = [row.model_copy(update={"auroc": found}) for row in report.subgroups]
+    changed = report.model_copy(update={"subgroups": rows, "metrics": report.metrics | {"auroc": found}})
+    sheet = plots.subgroup_forest(evaluated.evaluation(report.data), changed)
+    FigureCanvasAgg(sheet).draw()
+    [axes] = sheet.axes
+    labels = [label for label in axes.get_xticklabels() if axes.get_xlim()[0] <= label.get_position()[0]]
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert labels[-1].get_text() == "1.0"
+    assert axes.get_xlim()[0] < low
+
+
+def test_a_subgroup_without_an_interval_is_a_point(report: Report) -> None:
+    rows = [row.model_copy(update={"auroc": Interval(value=1.0)}) for row in report.subgroups]
+    changed = report.model_copy(update={"subgroups": rows})
+    [axes] = plots.subgroup_forest(evaluated.evaluation(report.data), changed).axes
+    assert axes.get_xlim()[0] > 0.5
