@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any, Literal, Protocol
 
 from gateway.metrics import Metrics
+from gateway.outage import Outage
 from gateway.problems import REFUSALS, Problem, busy
 from gateway.settings import Settings
 from gateway.upstream import Answer, Lost, Pool, Refused
 
+log = logging.getLogger("gateway.backend")
 Task = Literal["predictions", "explanations"]
 DIED = b"Worker died"
 DIED_WITH = (500, 507)  # the jobs of a killed worker are answered with the one or the other
@@ -30,6 +33,7 @@ class Backend:
         self._metrics = metrics
         self._inference = Pool(settings.inference_url)
         self._management = Pool(settings.management_url)
+        self._refusing = Outage(log, f"TorchServe's inference address {settings.inference_url}")
         self.workforce: Workforce | None = None
 
     def close(self) -> None:
@@ -53,14 +57,18 @@ class Backend:
                 waited = f"{self._settings.backend_timeout_s:g} s"
                 detail = f"The model server gave no answer in {waited}. Try again later."
                 raise Problem("backend_timeout", detail) from None
-            except Refused:
+            except Refused as error:
+                self._refusing.met(error)
                 raise self._unavailable("It does not accept connections.") from None
             except Lost:
                 cause = "connection_lost"
             else:
+                self._refusing.over()
                 if answer.status not in DIED_WITH or DIED not in answer.body:
                     return answer
                 cause = "worker_died"
+            fields = {"request_id": request_id, "cause": cause, "attempt": attempt}
+            log.warning("a prediction was lost: %s", cause, extra={"fields": fields})
             if attempt == 1:
                 self._metrics.retries.labels(cause).inc()
         raise self._unavailable("Its workers are restarting.")

@@ -84,8 +84,7 @@ class Envelope:
             seconds = time.perf_counter() - started
             route = self._route(scope)
             self._metrics.answered(route, status, seconds)
-            quiet = route in PROBES and status < 400
-            self._log.write(request_id, scope["method"], route, status, seconds, note, quiet=quiet)
+            self._log.write(request_id, scope["method"], route, status, seconds, note, quiet=route in PROBES)
 
     def _route(self, scope: Scope) -> str:
         path = str(scope["path"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.backend import Backend
 from gateway.metrics import Metrics
+from gateway.outage import Outage
 from gateway.problems import Problem
 from gateway.settings import Settings
 from gateway.traffic import Traffic
@@ -30,6 +31,7 @@ class Readiness:
     management_answers: bool
     workers_ready: bool
     golden_prediction: bool
+    model_known: bool
 
     @property
     def ready(self) -> bool:
@@ -55,6 +57,9 @@ class Health:
         self._seen_at = float("-inf")
         self._describe_at = float("-inf")
         self._look: asyncio.Task[None] | None = None
+        self._management = Outage(log, f"TorchServe's management address {settings.management_url}")
+        self._prediction = Outage(log, "the golden prediction")
+        self._describing = Outage(log, "the model's description of itself")
 
     @property
     def readiness(self) -> Readiness:
@@ -63,6 +68,7 @@ class Health:
             management_answers=time.monotonic() - self._seen_at <= self._settings.stale_after_s,
             workers_ready=self.workers_ready >= self._settings.min_ready_workers,
             golden_prediction=self.golden,
+            model_known=self.description is not None,
         )
 
     async def watch(self) -> None:
@@ -99,11 +105,14 @@ class Health:
         try:
             model = await self._backend.model()
         except TimeoutError:
-            return  # a busy machine answers late; `stale_after_s` judges
+            if not self.readiness.management_answers:  # a busy machine answers late
+                self._management.met(f"no answer for {self._settings.stale_after_s:g} s")
+            return
         except (OSError, ValueError) as error:
-            log.debug("management API: %s", error)
+            self._management.met(error)
             self._lost()
             return
+        self._management.over()
         self._seen_at = time.monotonic()
         workers = model.get("workers") or []
         self.workers_ready = sum(worker.get("status") == "READY" for worker in workers)
@@ -126,8 +135,9 @@ class Health:
         try:
             answer = json.loads(await self._backend.ask("predictions", self._golden_image, "golden"))
         except (Problem, ValueError) as error:
-            log.warning("the golden prediction failed: %s", error)
+            self._prediction.met(error)
             return
+        self._prediction.over()
         self.golden = isinstance(answer, dict) and "label" in answer
 
     async def describe(self) -> None:
@@ -141,9 +151,11 @@ class Health:
             if not isinstance(description, dict) or not isinstance(description.get("manifest"), dict):
                 raise ValueError("the handler describes itself without a manifest")
         except (OSError, ValueError) as error:
-            self._describe_at = time.monotonic() + min(DESCRIBE_S, self._settings.model_refresh_s)
-            log.warning("the model's description is missing: %s", str(error) or type(error).__name__)
+            self._describing.met(str(error) or type(error).__name__)
+            if self.description is not None:  # readiness waits for the first one
+                self._describe_at = time.monotonic() + min(DESCRIBE_S, self._settings.model_refresh_s)
             return
+        self._describing.over()
         self._describe_at = time.monotonic() + self._settings.model_refresh_s
         if description != self.description:
             self.description = description

@@ -45,8 +45,11 @@ class RequestLog:
         *,
         quiet: bool,
     ) -> None:
-        """Errors of the server are warnings, quiet requests debug, all others info."""
-        level = logging.WARNING if status >= 500 else logging.DEBUG if quiet else logging.INFO
+        """Errors of the server are warnings; of quiet requests, refusals are info and the rest debug; else info."""
+        if quiet:
+            level = logging.DEBUG if status < 400 else logging.INFO
+        else:
+            level = logging.WARNING if status >= 500 else logging.INFO
         if level < self._threshold:
             return
         line = {
@@ -71,4 +74,5 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for talkative in ("asyncio", "uvicorn"):
+        logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.getLogger().level))

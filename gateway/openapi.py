@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
+from gateway.health import Readiness
 from gateway.problems import KINDS, MEDIA_TYPE
 from gateway.schemas import ABSTENTION, COMPARISON, HEATMAP, MANY, MODEL, PREDICTION, SCHEMAS, Schema, problem
 from gateway.settings import Settings
@@ -151,7 +153,7 @@ def _operations() -> Schema:
 
     readiness = {
         "ready": True,
-        "checks": dict.fromkeys(("not_draining", "management_answers", "workers_ready", "golden_prediction"), True),
+        "checks": asdict(Readiness(True, True, True, True, True)),
     }
     unready = {"ready": False, "checks": {**readiness["checks"], "workers_ready": False}}  # type: ignore[dict-item]
     text = {"text/plain": {"schema": {"type": "string"}}}

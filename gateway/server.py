@@ -6,7 +6,9 @@ limits, the bound on memory and the metrics are one truth. Who needs more runs m
 
 from __future__ import annotations
 
+import logging
 import signal
+import socket
 import sys
 import time
 from types import FrameType
@@ -21,6 +23,7 @@ from gateway.protocol import PatientProtocol
 from gateway.settings import Settings
 from gateway.traffic import Traffic
 
+log = logging.getLogger("gateway")
 BODY_SLACK_S = 5.0
 
 
@@ -32,6 +35,16 @@ class Server(uvicorn.Server):
         self.traffic = traffic
         self._drain_delay_s = drain_delay_s
         self._signalled = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                log.info("listening on %s port %d", *listener.getsockname()[:2])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("stopping")
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._signalled and sig == signal.SIGINT:

@@ -44,10 +44,6 @@ class Gateway:
     def ready(self) -> bool:
         return self.http.get("/readyz").status_code == 200
 
-    def complete(self) -> bool:
-        """Ready, and the model is described."""
-        return self.ready() and self.http.get("/v1/model").status_code != 503
-
     def predict(self, image: bytes = b"IMAGE 0.3", **options: Any) -> httpx.Response:
         return self.http.post("/v1/predict", content=image, **options)
 
@@ -90,7 +86,7 @@ def standing() -> Iterator[Gateway]:
     """A gateway with the default settings for all tests that only ask it something."""
     fake = FakeTorchServe()
     gateway = Gateway(quick(fake))
-    until(gateway.complete)
+    until(gateway.ready)
     yield gateway
     gateway.stop()
     fake.close()
@@ -112,7 +108,7 @@ def start(torchserve: FakeTorchServe) -> Iterator[Callable[..., Gateway]]:
         gateway = Gateway(quick(torchserve, **settings))
         running.append(gateway)
         if wait:
-            until(gateway.complete)
+            until(gateway.ready)
         return gateway
 
     yield begin

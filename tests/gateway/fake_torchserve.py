@@ -60,6 +60,7 @@ class FakeTorchServe:
         self.fail: tuple[int, dict[str, Any]] | None = None
         self.hold: threading.Event | None = None
         self.management_hangs = False
+        self.describes_itself = True
         self.started = 0
         self.finished = 0
         self.abandoned = 0
@@ -171,7 +172,7 @@ class FakeTorchServe:
             "workers": [{"id": str(9000 + i), "status": status} for i, status in enumerate(self.workers)],
             "jobQueueStatus": {"pendingRequests": self.pending, "remainingCapacity": self.remaining},
         }
-        if request.query.get("customized") == "true":
+        if request.query.get("customized") == "true" and self.describes_itself:
             self.descriptions += 1
             model["customizedMetadata"] = {"manifest": MANIFEST, "card": "# Lesion\n\nA model card."}
         return web.Response(text=json.dumps([model]), content_type="application/json")

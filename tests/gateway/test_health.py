@@ -19,13 +19,13 @@ from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import FakeTorchServe
 
 Start = Callable[..., Gateway]
-CONDITIONS = ("not_draining", "management_answers", "workers_ready", "golden_prediction")
+CONDITIONS = ("not_draining", "management_answers", "workers_ready", "golden_prediction", "model_known")
 
 
-@pytest.mark.parametrize("bits", range(16))
+@pytest.mark.parametrize("bits", range(32))
 def test_ready_only_if_every_condition_holds(bits: int) -> None:
     truth = {condition: bool(bits >> i & 1) for i, condition in enumerate(CONDITIONS)}
-    assert Readiness(**truth).ready is (bits == 15)
+    assert Readiness(**truth).ready is (bits == 31)
 
 
 @pytest.mark.parametrize("answering", [True, False])
@@ -49,6 +49,7 @@ def test_the_conditions_are_seen_as_they_are(
         health = Health(settings, backend, traffic, metrics)
         backend.workforce = health
         await health.check()
+        await health.describe()
         if draining:
             traffic.drain()
         backend.close()
@@ -57,7 +58,7 @@ def test_the_conditions_are_seen_as_they_are(
 
     seen = asyncio.run(look())
     has_workers = answering and workers == ["READY"]
-    assert seen == Readiness(not draining, answering, has_workers, has_workers and predicting)
+    assert seen == Readiness(not draining, answering, has_workers, has_workers and predicting, has_workers)
 
 
 def test_a_worker_that_is_ready_and_cannot_predict_is_not_readiness(start: Start, torchserve: FakeTorchServe) -> None:
@@ -69,6 +70,18 @@ def test_a_worker_that_is_ready_and_cannot_predict_is_not_readiness(start: Start
     assert answer.json()["checks"] == {**dict.fromkeys(CONDITIONS, True), "golden_prediction": False}
     torchserve.fail = None
     until(gateway.ready)
+
+
+def test_a_model_that_is_not_known_yet_is_not_readiness(start: Start, torchserve: FakeTorchServe) -> None:
+    torchserve.describes_itself = False
+    gateway = start(wait=False)
+    until(lambda: gateway.http.get("/readyz").json()["checks"]["golden_prediction"])
+    answer = gateway.http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {**dict.fromkeys(CONDITIONS, True), "model_known": False}
+    torchserve.describes_itself = True
+    until(gateway.ready)
+    assert gateway.http.get("/v1/model").status_code == 200
 
 
 def test_the_golden_prediction_is_owed_again_after_all_workers_were_gone(

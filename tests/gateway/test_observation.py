@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.metrics import SCORES, cumulative
+from gateway.outage import Outage
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import SHA256, FakeTorchServe
 
@@ -29,7 +34,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def lines(log: io.StringIO) -> list[dict[str, Any]]:
     """Its lines but for those of the waiting for the start."""
-    return [line for line in map(json.loads, log.getvalue().splitlines()) if line["route"] != "/v1/model"]
+    return [line for line in map(json.loads, log.getvalue().splitlines()) if line["route"] != "/readyz"]
 
 
 def test_a_request_id_goes_in_out_and_on(gateway: Gateway, torchserve: FakeTorchServe) -> None:
@@ -100,6 +105,62 @@ def test_an_upgrade_is_a_request_like_any_other(standing: Gateway, caplog: pytes
     answer = httpx.get(f"{standing.url}/livez", headers=upgrade)
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
     assert caplog.text == ""
+
+
+def told(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
+    return [f"{record.levelname} {record.getMessage()}" for record in caplog.records if word in record.getMessage()]
+
+
+@pytest.mark.parametrize(("fault", "cause"), [("deaths", "worker_died"), ("hang_ups", "connection_lost")])
+def test_a_lost_prediction_is_told_with_its_request(
+    gateway: Gateway, torchserve: FakeTorchServe, caplog: pytest.LogCaptureFixture, fault: str, cause: str
+) -> None:
+    setattr(torchserve, fault, 1)
+    assert gateway.predict(headers={"x-request-id": "visit-17"}).status_code == 200
+    assert told(caplog, cause) == [f"WARNING a prediction was lost: {cause}"]
+    assert [record.fields["request_id"] for record in caplog.records if hasattr(record, "fields")] == ["visit-17"]
+
+
+@pytest.mark.parametrize("wrong", ["inference_url", "management_url"])
+def test_a_wrong_address_is_told(start: Start, caplog: pytest.LogCaptureFixture, wrong: str) -> None:
+    address = "http://127.0.0.1:9"
+    start(wait=False, **{wrong: address})
+    until(lambda: told(caplog, address))
+    line = told(caplog, address)[0]
+    assert line.startswith("WARNING TorchServe's ")
+    assert "Errno 111" in line
+
+
+def test_an_outage_is_told_at_its_turns_and_not_in_between(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    outage = Outage(logging.getLogger("gateway.test"), "the door")
+    for why in ("locked", "locked", "jammed", None, None, "locked"):
+        outage.met(why) if why else outage.over()
+    assert told(caplog, "the door") == [
+        "WARNING the door fails: locked",
+        "WARNING the door fails: jammed",
+        "INFO the door works again",
+        "WARNING the door fails: locked",
+    ]
+
+
+def test_a_start_prints_where_it_listens_and_no_warning(torchserve: FakeTorchServe) -> None:
+    environment = os.environ | {
+        "PORT": "0",
+        "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
+        "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
+    }
+    command = [sys.executable, "-m", "gateway"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        lines = [json.loads(running.stdout.readline())]
+        url = f"http://127.0.0.1:{lines[0]['message'].rpartition(' ')[2]}"
+        until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        running.terminate()
+        lines += map(json.loads, running.stdout)
+    assert {line["level"] for line in lines} == {"info"}
+    assert "listening on 127.0.0.1 port" in lines[0]["message"]
+    assert "CTRL+C" not in str(lines)
 
 
 def test_a_log_that_cannot_be_written_costs_no_request(log: io.StringIO, gateway: Gateway) -> None:
