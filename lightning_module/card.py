@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from handler.bundle import Manifest
+from lightning_module.datasets import provenance
 from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES
 from lightning_module.report import Report, intervals
@@ -46,6 +47,8 @@ def render(
         fewest=FEWEST,
         percent=percent,
         intervals=intervals(report),
+        drawn=manifest.data.name == provenance.DRAWN,
+        published=manifest.data.name in provenance.PUBLISHED,
         citation=CITATIONS.get(manifest.data.name),
         quantisation=quantisation,
         sizes=sizes,

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lightning_module import failures, plots
+from lightning_module.datasets import provenance
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
 from lightning_module.report import Report, intervals
@@ -61,6 +62,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         percent=percent,
         pairs_shown=PAIRS_SHOWN,
         intervals=intervals(report),
+        drawn=report.data.name == provenance.DRAWN,
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     (folder / "metrics.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")

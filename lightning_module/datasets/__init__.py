@@ -10,7 +10,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from lightning_module.datasets import class_folders, ham10000, isic2019, isic2024, isic_archive, ph2, siim_isic_2020
+from lightning_module.datasets import (
+    class_folders,
+    ham10000,
+    isic2019,
+    isic2024,
+    isic_archive,
+    ph2,
+    provenance,
+    siim_isic_2020,
+)
 from lightning_module.datasets.errors import (
     DatasetError,
     MissingColumns,
@@ -77,10 +86,10 @@ def load(
     if layout not in LAYOUTS:
         raise UnknownLayout(f"Unknown layout {layout!r}. Known: auto, {', '.join(LAYOUTS)}.")
     if malignant is None:
-        return LAYOUTS[layout].read(folder, metadata=described, allow_missing=allow_missing)
+        return provenance.told(LAYOUTS[layout].read(folder, metadata=described, allow_missing=allow_missing))
     if layout != class_folders.NAME:
         raise UnknownValues(f"{folder}: {layout} defines what is malignant; `malignant` is for {class_folders.NAME}.")
-    return class_folders.read(folder, described, allow_missing, malignant)
+    return provenance.told(class_folders.read(folder, described, allow_missing, malignant))
 
 
 def detect(folder: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lightning_module.datasets.provenance import MARK, MARKER
 from lightning_module.datasets.publishing import PUBLISHERS, Record
 from lightning_module.datasets.rendering import lesion_jpeg
 
@@ -28,6 +29,7 @@ def render(
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; give a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text(MARK, encoding="utf-8")
     publisher = PUBLISHERS[layout]
     publisher.write(folder, _records(publisher.looks, count, seed, size))
     return folder

@@ -60,6 +60,8 @@ class Table:
     layout: str
     licence: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+    name: str | None = None
+    """Whose data it is, where that is not the publisher of the layout."""
 
     @classmethod
     def of(
@@ -104,7 +106,7 @@ class Table:
             for row, line in enumerate(_lines(self.frame))
         )
         digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
-        return Fingerprint(self.layout, len(self), digest, self.licence)
+        return Fingerprint(self.name or self.layout, len(self), digest, self.licence)
 
     def check_images(self, threads: int | None = None) -> None:
         """Decodes every image as serving would; UnreadableImages lists all that fail, by path."""

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.stats import binomtest
 
-from lightning_module import card, document, plots
+from lightning_module import card, datasets, document, plots
+from lightning_module.datasets import synthetic
 from lightning_module.metrics import Interval
 from lightning_module.report import Report, compose
 from tests.lightning_module import evaluated
@@ -98,3 +99,25 @@ def test_a_subgroup_without_an_interval_is_a_point(report: Report) -> None:
     changed = report.model_copy(update={"subgroups": rows})
     [axes] = plots.subgroup_forest(evaluated.evaluation(report.data), changed).axes
     assert axes.get_xlim()[0] > 0.5
+
+
+def test_published_data_is_named_with_its_licence_citation_and_patients(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = rendered_card(report)
+    assert "on ham10000 (80 images, CC BY-NC 4.0" in text
+    assert "Tschandl" in text
+    assert "dark skin" in text
+    assert "images of patients" in rendered_page(report, tmp_path, monkeypatch)
+
+
+def test_drawn_data_claims_neither_publisher_nor_patients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = datasets.load(synthetic.render(tmp_path / "drawn", 6, size=(20, 20))).fingerprint()
+    data = evaluated.fingerprint(found.name, found.licence)
+    report = compose(evaluated.evaluation(data), data, "test", replicates=2)
+    text, page = rendered_card(report), rendered_page(report, tmp_path, monkeypatch)
+    assert "on synthetic (80 images, drawn by this program" in text
+    assert "nothing about the lesions of people" in text
+    for claim in ("ham10000", "CC BY", "Tschandl", "of patients:", "patients' images", "dark skin"):
+        assert claim not in text
+        assert claim not in page
