@@ -46,6 +46,7 @@ class Lesion(_Model):
     distance: float | None
     score_difference: float | None
     ugly_duckling: bool
+    same_as: int | None = None
     label: str | None = None
     heatmap: str | None = None
     error: dict[str, Any] | None = None

@@ -142,8 +142,11 @@ def comparison(uploads: list[Upload], answers: list[Json | Problem], request: Re
     """The answer of /v1/compare: lesions by rank, those that could not be analysed last."""
     lesions = []
     rows: list[Json] = []
+    first: dict[bytes, int] = {}
     for index, (upload, answer) in enumerate(zip(uploads, answers, strict=True)):
         row: Json = {"index": index, **_named(upload, answer, request)}
+        earlier = first.setdefault(upload.content, index)
+        row["same_as"] = earlier if upload.content and earlier != index else None
         features = row.pop("features", None)
         if row.get("probability") is not None and features:
             lesions.append(Lesion(index, row["probability"], features))

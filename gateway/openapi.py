@@ -42,9 +42,10 @@ def document(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "Dermserve",
             "version": "1",
-            "summary": "Calibrated probability of malignancy for photos of skin lesions.",
-            "description": "Research use only, not a medical device. Images live in memory for the request and are "
-            "never stored or logged. Predictions are idempotent: a request may always be sent again.",
+            "summary": "Calibrated probability of malignancy for dermoscopic images of skin lesions.",
+            "description": "Research use only, not a medical device. For dermoscopic images alone: not every other one "
+            "is recognised and answered with `abstain`. Images live in memory for the request and are never stored or "
+            "logged. Predictions are idempotent: a request may always be sent again.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

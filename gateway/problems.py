@@ -23,7 +23,11 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "empty_body": Kind(400, "No image in the request", "Send the image's bytes as the body, or as the field `file`."),
-    "not_an_image": Kind(415, "Not an image", "Send a JPEG, PNG or another photo file, not a document or a link."),
+    "not_an_image": Kind(
+        415,
+        "Not an image",
+        "Send the plain bytes of a JPEG, PNG or other image file: no base64, JSON, gzip, document or link.",
+    ),
     "unsupported_format": Kind(415, "Image format not supported", "Save the image as JPEG or PNG and send that."),
     "truncated_image": Kind(422, "Image file is damaged", "The file ends early: copy or export it again."),
     "too_many_pixels": Kind(413, "Image has too many pixels", "Scale the image down and send it again."),

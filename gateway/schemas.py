@@ -63,6 +63,7 @@ def _lesion(index: int, filename: str, score: float, rank: int, distance: float,
         "distance": distance,
         "score_difference": difference,
         "ugly_duckling": rank == 1,
+        "same_as": None,
     }
 
 
@@ -166,6 +167,10 @@ SCHEMAS: dict[str, Schema] = {
                 "description": "distance of its score from the median score of the other lesions",
             },
             "ugly_duckling": {"type": "boolean"},
+            "same_as": {
+                "type": ["integer", "null"],
+                "description": "index of an earlier image that is the same file: it makes the others look odd",
+            },
         },
         {"error": _ref("Problem"), "label": TEXT, "heatmap": TEXT},
     ),

@@ -37,8 +37,9 @@ export class Album extends EventTarget {
     this.#changed();
   }
 
-  clear() {
-    for (const lesion of [...this.lesions]) this.remove(lesion);
+  /** Removes those in one of these states. */
+  clear(...states) {
+    for (const lesion of this.lesions.filter(({ state }) => states.includes(state))) this.remove(lesion);
   }
 
   #changed() {

@@ -12,7 +12,7 @@ function verdict({ answer, problem }) {
   return h("span", { class: "chip", data: { label } }, problem ? (REFUSALS[problem.reason] ?? REFUSALS.other)[0] : VERDICTS[label].short);
 }
 
-function entry({ lesion, answer, problem, rank, distance, odd }, furthest) {
+function entry({ lesion, answer, problem, rank, distance, odd, same }, furthest) {
   const scored = answer && answer.probability !== null;
   return h(
     "li",
@@ -22,7 +22,7 @@ function entry({ lesion, answer, problem, rank, distance, odd }, furthest) {
     h(
       "div",
       { class: "ranked-words" },
-      h("h2", {}, h("a", { href: `#/image/${lesion.id}` }, lesion.name), odd ? h("span", { class: "chip", data: { label: "odd" } }, "Ugly duckling") : null),
+      h("h2", {}, h("a", { href: `#/image/${lesion.id}` }, lesion.name), odd ? h("span", { class: "chip", data: { label: "odd" } }, "Ugly duckling") : null, same ? h("span", { class: "chip" }, `Same file as ${same.name}`) : null),
       h("p", { class: "ranked-score" }, verdict({ answer, problem }), scored ? [h("span", { class: "figure" }, chance(answer.probability)), minibar(answer)] : null),
       Number.isFinite(distance)
         ? h(
@@ -46,6 +46,7 @@ const joined = (lesions, rows) =>
     rank: row.rank,
     distance: row.distance,
     odd: row.ugly_duckling,
+    same: lesions[row.same_as] ?? null,
   }));
 
 function explanation(entries, reason) {

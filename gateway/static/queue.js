@@ -54,6 +54,7 @@ export class Queue extends EventTarget {
     this.#album.update(lesion, { state: "sending" });
     try {
       const answer = await predict(lesion.file);
+      if (!this.#album.get(lesion.id)) return; // removed in the meantime
       this.#album.update(lesion, { state: "done", answer, problem: null });
       this.dispatchEvent(new CustomEvent("settled", { detail: lesion }));
       if (!this.#known) this.probe();
@@ -61,7 +62,7 @@ export class Queue extends EventTarget {
       if (error instanceof Away) {
         this.#album.update(lesion, { state: "queued" });
         this.#leave(error);
-      } else {
+      } else if (this.#album.get(lesion.id)) {
         this.#album.update(lesion, { state: "failed", problem: error });
         this.dispatchEvent(new CustomEvent("settled", { detail: lesion }));
       }

@@ -6,7 +6,7 @@ import { gauge } from "./gauge.js";
 import { stage } from "./stage.js";
 import { abstention, calibrated, chance, CLASSES, percent, QUALITY, REFUSALS, VERDICTS, WAITING } from "./words.js";
 
-const interval = ([low, high]) => `${percent(low, 1)} to ${percent(high, 1)}`;
+const interval = ({ low, high }) => `${percent(low, 1)} to ${percent(high, 1)}`;
 
 function meter(name, value, least) {
   const low = least !== undefined && value < least;
@@ -44,12 +44,17 @@ function classes(answer) {
 }
 
 function figures(answer, manifest) {
-  const served = manifest?.thresholds?.find(({ sensitivity }) => Math.abs(sensitivity - answer.sensitivity) < 1e-6);
+  const served = manifest?.operating_point === answer.sensitivity;
+  const heldOut = (name) => {
+    const measured = served && manifest.report?.test?.[name];
+    return measured && [`${name[0].toUpperCase()}${name.slice(1)} on held-out images`, `${percent(measured.value, 1)} (95 % interval ${interval(measured)})`];
+  };
   const rows = [
     ["Calibrated probability", answer.probability === null ? "none given" : answer.probability.toFixed(3)],
     ["Threshold", answer.threshold?.toFixed(3)],
-    ["Sensitivity it was chosen for", `${percent(answer.sensitivity, 0)}${served ? ` (95 % interval ${interval(served.sensitivity_ci)})` : ""}`],
-    served && ["Specificity there", `${percent(served.specificity, 1)} (95 % interval ${interval(served.specificity_ci)})`],
+    ["Sensitivity aimed at", percent(answer.sensitivity, 0)],
+    heldOut("sensitivity"),
+    heldOut("specificity"),
     ["Model", `${answer.model.name} ${answer.model.version}`],
     ["Bundle SHA-256", h("code", { title: answer.model.sha256 }, `${answer.model.sha256.slice(0, 16)}…`)],
   ].filter(Boolean);
@@ -136,7 +141,7 @@ export function resultView(lesion, { model, away, around, actions }) {
     h(
       "article",
       { class: "result" },
-      stage(lesion, { crop: model?.manifest?.geometry?.crop ?? 1, explainable: scored(lesion) }),
+      stage(lesion, { crop: model?.manifest?.geometry?.crop ?? 1, seen: lesion.state !== "failed", explainable: scored(lesion) }),
       h("div", { class: "findings", "aria-busy": lesion.state === "sending" ? "true" : "false" }, findings),
     ),
   ];

@@ -4,8 +4,8 @@ import { explain } from "./api.js";
 import { announce, h } from "./dom.js";
 import { OVERLAY } from "./words.js";
 
-function picture(lesion, crop, heat) {
-  const square = h("div", { class: "crop", style: { "--crop": crop } }, heat);
+function picture(lesion, crop, heat, seen) {
+  const square = seen && h("div", { class: "crop", style: { "--crop": crop } }, heat);
   const photo = h("img", { class: "photo", src: lesion.url, alt: `Preview of ${lesion.name}` });
   const frame = h("div", { class: "stage" }, photo, square);
   photo.addEventListener("load", () => {
@@ -20,11 +20,11 @@ function picture(lesion, crop, heat) {
   return frame;
 }
 
-/** A figure with the preview; `explainable` adds the overlay and its controls. */
-export function stage(lesion, { crop = 1, explainable = false } = {}) {
+/** A figure with the preview; `seen` frames what the model sees of it, `explainable` adds the overlay and its controls. */
+export function stage(lesion, { crop, seen, explainable }) {
   const heat = h("img", { class: "heat", alt: "", hidden: true });
-  const caption = h("figcaption", { class: "hint" }, "Framed: the square that the model sees.");
-  const figure = h("figure", { class: "viewer" }, picture(lesion, crop, heat), caption);
+  const caption = seen && h("figcaption", { class: "hint" }, "Framed: the square that the model sees.");
+  const figure = h("figure", { class: "viewer" }, picture(lesion, crop, heat, seen), caption);
   if (!explainable) return figure;
 
   const slider = h("input", { type: "range", id: "opacity", min: 0, max: 100, value: 85 });

@@ -5,6 +5,8 @@ import { downloadCsv, downloadJson } from "./export.js";
 import { minibar } from "./gauge.js";
 import { chance, REFUSALS, VERDICTS } from "./words.js";
 
+const WAITING = ["queued", "sending"];
+const SETTLED = ["done", "failed"];
 const SEVERITY = { malignant: 0, abstain: 1, benign: 2 };
 const score = (lesion) => lesion.answer?.probability ?? -1;
 const rank = (lesion) => (lesion.state === "done" ? SEVERITY[lesion.answer.label] : 3);
@@ -44,7 +46,7 @@ function cells(lesion, away, remove) {
 function progress(lesions) {
   const count = (test) => lesions.filter(test).length;
   const label = (name) => count((lesion) => lesion.answer?.label === name);
-  const settled = count(({ state }) => state === "done" || state === "failed");
+  const settled = count(({ state }) => SETTLED.includes(state));
   const parts = [
     settled < lesions.length ? `${settled} of ${lesions.length} analysed` : lesions.length === 1 ? "1 image" : `${lesions.length} images`,
     [label("malignant"), "above the threshold"],
@@ -64,6 +66,7 @@ export class LesionTable {
   #heads;
   #compare = h("a", { class: "button", href: "#/compare" }, "Same patient: compare");
   #exports;
+  #cancel = h("button", { class: "button", type: "button", on: { click: () => this.#clear(...WAITING) } }, "Cancel the rest");
   #album;
   #away = null;
   #emptied;
@@ -75,7 +78,7 @@ export class LesionTable {
     this.#heads = COLUMNS.map(([key, title]) =>
       h("th", { scope: "col", role: "columnheader", class: key }, h("button", { type: "button", on: { click: () => this.#sortBy(key) } }, title)),
     );
-    const finished = () => this.#sorted().filter(({ state }) => state === "done" || state === "failed");
+    const finished = () => this.#sorted().filter(({ state }) => SETTLED.includes(state));
     this.#exports = [
       h("button", { class: "button", type: "button", on: { click: () => downloadCsv(finished()) } }, "Export CSV"),
       h("button", { class: "button", type: "button", on: { click: () => downloadJson(finished()) } }, "Export JSON"),
@@ -85,7 +88,7 @@ export class LesionTable {
         "div",
         { class: "list-head" },
         this.#summary,
-        h("div", { class: "actions" }, this.#compare, this.#exports, h("button", { class: "button", type: "button", on: { click: () => this.#clear() } }, "Remove all")),
+        h("div", { class: "actions" }, this.#compare, this.#exports, this.#cancel, h("button", { class: "button", type: "button", on: { click: () => this.#clear(...WAITING, ...SETTLED) } }, "Remove all")),
       ),
       h(
         "table",
@@ -101,7 +104,8 @@ export class LesionTable {
     const lesions = this.#sorted();
     this.#summary.textContent = progress(lesions);
     this.#compare.hidden = lesions.filter(({ state }) => state === "done").length < 2;
-    for (const button of this.#exports) button.disabled = !lesions.some(({ state }) => state === "done" || state === "failed");
+    for (const button of this.#exports) button.disabled = !lesions.some(({ state }) => SETTLED.includes(state));
+    this.#cancel.hidden = !lesions.some(({ state }) => WAITING.includes(state));
     for (const [id, { row }] of this.#rows) {
       if (lesions.some((lesion) => lesion.id === id)) continue;
       row.remove();
@@ -128,9 +132,10 @@ export class LesionTable {
     return known.row;
   }
 
-  #clear() {
-    this.#album.clear();
-    this.#emptied();
+  #clear(...states) {
+    this.#album.clear(...states);
+    if (this.#album.lesions.length) this.#summary.focus();
+    else this.#emptied();
   }
 
   /** The focus goes on to the row that takes this one's place. */

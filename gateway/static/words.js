@@ -62,12 +62,12 @@ export const QUALITY = {
 /** Title and remedy for each reason a request can be refused with. */
 export const REFUSALS = {
   empty_body: ["The file is empty", "Choose the image again; the copy may have been cut short."],
-  not_an_image: ["This is not an image", "Add a photograph saved as JPEG, PNG, WebP, BMP or TIFF."],
+  not_an_image: ["This is not an image", "Add a dermoscopic image saved as JPEG, PNG, WebP, BMP or TIFF."],
   unsupported_format: ["This image format cannot be read", "Save it as JPEG or PNG and add it again."],
   truncated_image: ["The image is incomplete", "Part of the file is missing. Copy it again from the camera or phone."],
   too_many_pixels: ["The image has too many pixels", "Save it at a smaller size and add it again."],
   too_large: ["The file is too large", "Save it as JPEG, or at a smaller size, and add it again."],
-  too_small: ["The image is too small", "Use the original photograph, not a thumbnail."],
+  too_small: ["The image is too small", "Use the original image, not a thumbnail."],
   too_many_files: ["Too many images at once", "Remove some, then try again."],
   unauthorized: ["The server did not accept the key", "Ask the person who runs it for a valid API key."],
   rate_limited: ["Too many requests for now", "Wait a minute, then try again."],

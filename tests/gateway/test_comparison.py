@@ -47,6 +47,12 @@ def test_fewer_than_three_analysable_lesions_are_ranked_and_told_why(standing: G
     assert answer["lesions"][3]["label"] == "abstain"
 
 
+def test_a_file_that_is_sent_twice_is_marked(standing: Gateway) -> None:
+    answer = ask(standing, ALIKE[0], ALIKE[1], ALIKE[0], b"", b"")
+    same = {row["index"]: row["same_as"] for row in answer["lesions"]}
+    assert same == {0: None, 1: None, 2: 0, 3: None, 4: None}
+
+
 def test_one_image_is_no_comparison(standing: Gateway) -> None:
     answer = standing.http.post("/v1/compare", files={"file": ("a.jpg", ALIKE[0])})
     assert (answer.status_code, answer.json()["reason"]) == (422, "too_few_files")

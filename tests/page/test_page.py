@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,7 +45,13 @@ def test_a_dropped_image_gets_its_answer_in_words_and_figures(visitor: Visitor, 
     expect(page.locator(".gauge")).to_contain_text("Higher than 91 % of the 1,523 reference images")
     assert page.locator(".gauge-bars rect").count() == 20
     figures = page.locator(".figures")
-    for words in ("0.614", "0.142", "95 % (95 % interval 92.1 % to 97.2 %)", "69.4 %", "lesion 1.0"):
+    for words in (
+        "Calibrated probability0.614",
+        "Threshold0.142",
+        "Sensitivity aimed at95 %Sensitivity on held-out images93.1 % (95 % interval 88.4 % to 96.4 %)",
+        "Specificity on held-out images68.8 % (95 % interval 66.0 % to 71.5 %)",
+        "lesion 1.0",
+    ):
         expect(figures).to_contain_text(words)
     expect(page.locator("#notice")).to_have_text(NOTICE)
     expect(page.locator("#notice")).to_be_in_viewport()
@@ -112,10 +119,31 @@ def test_a_bad_file_says_what_to_do_and_disturbs_no_other(visitor: Visitor, lesi
         page.get_by_role("link", name=name).click()
         heading(page, title)
         expect(page.locator(".verdict")).to_contain_text(remedy)
+        expect(page.get_by_text("the square that the model sees")).to_have_count(0)
         page.get_by_role("link", name="All images").click()
     page.get_by_role("button", name="Remove letter.pdf").click()
     heading(page, "3 images · 1 below · 2 not readable")
     expect(page.get_by_role("button", name="Remove calf.jpg")).to_be_focused()
+
+
+def test_what_waits_can_be_cancelled_and_what_is_done_stays(
+    visitor: Visitor, lesion: Lesions, upstream: ArrangedTorchServe
+) -> None:
+    page = visitor.page
+    visitor.drop(lesion("done.jpg", 0.04), LETTER)
+    heading(page, "2 images · 1 below · 1 not readable")
+    upstream.hold = threading.Event()
+    try:
+        visitor.drop(*(lesion(f"{i}.jpg", 0.3) for i in range(5)))
+        expect(page.locator(".lesions tbody tr")).to_have_count(7)
+        page.get_by_role("button", name="Cancel the rest").click()
+        heading(page, "2 images · 1 below · 1 not readable")
+        assert names(page) == ["done.jpg", "letter.pdf"]
+        expect(page.get_by_role("button", name="Cancel the rest")).to_be_hidden()
+    finally:
+        upstream.hold.set()
+    visitor.drop(lesion("later.jpg", 0.3))
+    heading(page, "3 images · 1 above the threshold · 1 below · 1 not readable")
 
 
 def test_a_file_beyond_the_limit_is_not_even_sent(visit: Callable[..., Visitor], upstream: ArrangedTorchServe) -> None:
@@ -176,16 +204,18 @@ def test_three_lesions_of_one_patient_are_ranked_and_the_ugly_duckling_marked(
     visitor.choose(
         lesion("back.jpg", 0.05),
         lesion("arm.jpg", 0.62, look="mel", angle=1.3),
-        lesion("leg.jpg", 0.08, angle=0.1),
+        leg := lesion("leg.jpg", 0.08, angle=0.1),
         lesion("scalp.jpg", None, "blurred"),
+        {**leg, "name": "again.jpg"},
     )
     page.get_by_role("link", name="Same patient: compare").click()
     heading(page, "Same patient")
     ranked = page.locator(".ranked")
-    expect(ranked).to_have_count(4)
+    expect(ranked).to_have_count(5)
     order = ranked.locator("h2 a").all_inner_texts()
-    assert order == ["arm.jpg", "leg.jpg", "back.jpg", "scalp.jpg"]
+    assert order == ["arm.jpg", "leg.jpg", "again.jpg", "back.jpg", "scalp.jpg"]
     expect(page.locator(".ranked.odd")).to_contain_text("arm.jpg")
+    expect(ranked.filter(has_text="Same file as leg.jpg")).to_contain_text("again.jpg")
     expect(page.get_by_text("Ugly duckling", exact=True)).to_have_count(1)
     expect(page.locator(".lede", has_text="arm.jpg differs most")).to_be_visible()
     page.get_by_role("link", name="leg.jpg").click()

@@ -81,7 +81,14 @@ def manifest() -> dict[str, Any]:
         "licence": "research only",
         "intended_use": "Research on dermoscopic images by trained people. Not for diagnosis or screening.",
         "notice": NOTICE,
-        "report": {"test": {"images": 1523, "malignant": 297}},
+        "report": {
+            "test": {
+                "images": 1523,
+                "malignant": 297,
+                "sensitivity": {"value": 0.931, "low": 0.884, "high": 0.964},
+                "specificity": {"value": 0.688, "low": 0.66, "high": 0.715},
+            }
+        },
     }
 
 
