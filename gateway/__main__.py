@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pydantic import ValidationError
-
 from gateway import logs, settings
 
 
@@ -20,6 +18,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", title="commands")
     commands.add_parser("serve", help="serve until a signal says stop (the default)")
+    commands.add_parser("check", help="say which settings are wrong, and end")
     commands.add_parser("key", help="print a new API key and its line for the keys file").add_argument("name")
     arguments = parser.parse_args()
     if arguments.command == "key":
@@ -29,13 +28,15 @@ def main() -> None:
         print(f"key, shown only now:         {key}\nline for the API keys file:  {line}")
         return
     try:
-        chosen = settings.Settings()
-        logs.configure(chosen.log_level)
-        from gateway.server import build
+        chosen = settings.read()
+    except ValueError as error:
+        sys.exit(str(error))
+    if arguments.command == "check":
+        return
+    logs.configure(chosen.log_level)
+    from gateway.server import build
 
-        build(chosen).run()
-    except (ValidationError, ValueError, OSError) as error:
-        sys.exit(f"gateway: {error}")
+    build(chosen).run()
 
 
 if __name__ == "__main__":

@@ -124,11 +124,15 @@ class Keys:
 def read(path: Path, per_minute: int) -> list[Key]:
     """The keys of a file; ValueError names the line that is wrong."""
     keys: dict[str, Key] = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        text = line.partition("#")[0].strip()
-        if not text:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file") from None
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
             continue
-        name, _, rest = text.partition(":")
+        name, _, rest = entry.partition(":")
         digest, _, limit = rest.partition(":")
         try:
             key = Key(name.strip(), bytes.fromhex(digest), int(limit) if limit else per_minute)
@@ -141,6 +145,8 @@ def read(path: Path, per_minute: int) -> list[Key]:
         if key.name in keys:
             raise ValueError(f"{path} line {number}: the name {key.name!r} is there twice")
         keys[key.name] = key
+    if not keys:
+        log.warning("%s has no key, so every request is refused: python -m gateway key NAME makes one", path)
     return list(keys.values())
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway import keys
 
 PREFIX = "DERMSERVE_"
 
@@ -80,8 +83,39 @@ class Settings(BaseSettings):
     @classmethod
     def _address(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
-            raise ValueError(f"{value!r} is no address: give one like http://127.0.0.1:8080")
+            raise ValueError("not an address; give one like http://127.0.0.1:8080")
         return value.rstrip("/")
+
+
+def read() -> Settings:
+    """The environment's settings and the files that they name, checked; ValueError has a line for each wrong one."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise ValueError("\n".join(_line(fault) for fault in error.errors())) from None
+    lines = []
+    for name, path, look in (
+        ("api_keys_file", settings.api_keys_file, lambda path: keys.read(path, 0)),
+        ("golden_image", settings.golden_image, Path.read_bytes),
+    ):
+        try:
+            if path:
+                look(path)
+        except OSError as error:
+            lines.append(f"{_variable(name)}={path}: {error.strerror}")
+        except ValueError as error:
+            lines.append(f"{_variable(name)}: {error}")
+    if lines:
+        raise ValueError("\n".join(lines))
+    return settings
+
+
+def _variable(name: str) -> str:
+    return name if name.isupper() else PREFIX + name.upper()
+
+
+def _line(fault: ErrorDetails) -> str:
+    return f"{_variable(str(fault['loc'][0]))}={fault['input']}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def describe() -> str:

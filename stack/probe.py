@@ -7,6 +7,7 @@ import errno
 import json
 import socket
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from stack.problem import NotReady, PortTaken
@@ -14,15 +15,20 @@ from stack.problem import NotReady, PortTaken
 PAUSE = 0.1
 
 
-def require_free(port: int, variable: str) -> None:
-    """Raises PortTaken if somebody listens on a port that we need."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", port))
-        except OSError as error:
-            why = "is taken (another make serve?)" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
-            raise PortTaken(f"port {port} {why}: stop its owner, or set {variable} to another port") from None
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raises PortTaken with a line for each port that somebody listens on, and the variable that it is set with."""
+    taken = []
+    for variable, port in ports.items():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError as error:
+                in_use = error.errno == errno.EADDRINUSE
+                why = "is taken (another make serve?)" if in_use else f"cannot be used: {error}"
+                taken.append(f"port {port} {why}: stop its owner, or set {variable} to another port")
+    if taken:
+        raise PortTaken("\n".join(taken))
 
 
 def free_ports(count: int) -> list[int]:

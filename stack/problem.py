@@ -1,4 +1,4 @@
-"""Why the stack cannot start or go on: one line for a person, one exit code for a script."""
+"""Why the stack cannot start or go on: lines for a person, one exit code for a script."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class Problem(Exception):
-    """Its text is one line that says what is wrong and what to do."""
+    """Its text says what is wrong and what to do, one line for each thing."""
 
     code: ClassVar[int] = 1
 

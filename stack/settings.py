@@ -12,6 +12,20 @@ from stack.problem import BadSetting
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_WORKERS = 4
+HIGHEST_PORT = 65535
+
+MEANINGS = {
+    "PORT": ("8000", "the gateway's port: page and API"),
+    "DERMSERVE_INFERENCE_PORT": ("8080", "TorchServe's port for predictions"),
+    "DERMSERVE_MANAGEMENT_PORT": ("8081", "TorchServe's port for its management, on loopback"),
+    "DERMSERVE_METRICS_PORT": ("8082", "TorchServe's port for its metrics"),
+    "DERMSERVE_WORKERS": (f"cores, at most {MOST_WORKERS}", "processes that predict"),
+    "DERMSERVE_THREADS": ("cores / workers", "threads of each of them"),
+    "DERMSERVE_BACKEND": ("what suits the machine", "int8, bf16, fp32, torch-cpu or torch-cuda"),
+    "DERMSERVE_MODEL_STORE": ("model_store", "folder with lesion.mar and its .sha256"),
+    "DERMSERVE_CONFIG": ("config.properties", "TorchServe's configuration; paths in it begin at its folder"),
+    "DERMSERVE_START_SECONDS": ("60", "longest wait for TorchServe, and for the gateway, to come up"),
+}
 
 
 @dataclass(frozen=True)
@@ -20,34 +34,66 @@ class Settings:
 
     config: Path
     model_store: Path
-    inference_port: int = 8080
-    management_port: int = 8081
-    metrics_port: int = 8082
-    gateway_port: int = 8000
-    workers: int = 2
-    threads: int = 1
-    start_seconds: float = 60.0
+    inference_port: int
+    management_port: int
+    metrics_port: int
+    gateway_port: int
+    workers: int
+    threads: int
+    start_seconds: float
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """The environment's settings, checked; raises BadSetting with the variable's name."""
+        """The environment's settings, checked; raises BadSetting with one line for each variable that is wrong."""
+        wrong: list[str] = []
+
+        def whole(name: str, default: int | None = None, highest: int | None = None) -> int:
+            text = environment.get(name) or str(default or MEANINGS[name][0])
+            if text.isdecimal() and 1 <= int(text) <= (highest or int(text)):
+                return int(text)
+            wrong.append(f"{name}={text!r} is not a whole number {f'from 1 to {highest}' if highest else 'above 0'}")
+            return 1
+
         config = Path(environment.get("DERMSERVE_CONFIG", ROOT / "config.properties")).resolve()
+        store = environment.get("DERMSERVE_MODEL_STORE")
         if not config.is_file():
-            raise BadSetting(f"{config} is missing: set DERMSERVE_CONFIG to TorchServe's config.properties")
-        store = environment.get("DERMSERVE_MODEL_STORE") or properties.read(config).get("model_store", "model_store")
+            wrong.append(f"DERMSERVE_CONFIG: {config} is missing; name TorchServe's config.properties")
+        elif not store:
+            store = properties.read(config).get("model_store")
         usable = cores.available()
-        workers = _whole(environment, "DERMSERVE_WORKERS", min(usable, MOST_WORKERS))
-        return cls(
+        workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS))
+        settings = cls(
             config=config,
-            model_store=(config.parent / store).resolve(),
-            inference_port=_whole(environment, "DERMSERVE_INFERENCE_PORT", 8080),
-            management_port=_whole(environment, "DERMSERVE_MANAGEMENT_PORT", 8081),
-            metrics_port=_whole(environment, "DERMSERVE_METRICS_PORT", 8082),
-            gateway_port=_whole(environment, "PORT", 8000),
+            model_store=(config.parent / (store or "model_store")).resolve(),
+            inference_port=whole("DERMSERVE_INFERENCE_PORT", highest=HIGHEST_PORT),
+            management_port=whole("DERMSERVE_MANAGEMENT_PORT", highest=HIGHEST_PORT),
+            metrics_port=whole("DERMSERVE_METRICS_PORT", highest=HIGHEST_PORT),
+            gateway_port=whole("PORT", highest=HIGHEST_PORT),
             workers=workers,
-            threads=_whole(environment, "DERMSERVE_THREADS", max(1, usable // workers)),
-            start_seconds=float(_whole(environment, "DERMSERVE_START_SECONDS", 60)),
+            threads=whole("DERMSERVE_THREADS", max(1, usable // workers)),
+            start_seconds=float(whole("DERMSERVE_START_SECONDS")),
         )
+        if wrong:
+            raise BadSetting("\n".join(wrong))
+        return settings
+
+    def ports(self, gateway: bool) -> dict[str, int]:
+        """Every port by its variable; raises BadSetting where two are the same."""
+        ports = {
+            "DERMSERVE_INFERENCE_PORT": self.inference_port,
+            "DERMSERVE_MANAGEMENT_PORT": self.management_port,
+            "DERMSERVE_METRICS_PORT": self.metrics_port,
+        }
+        if gateway:
+            ports["PORT"] = self.gateway_port
+        wrong = []
+        for port in sorted(set(ports.values())):
+            names = [name for name, other in ports.items() if other == port]
+            if len(names) > 1:
+                wrong.append(f"{' and '.join(names)} are the same port, {port}: each needs one of its own")
+        if wrong:
+            raise BadSetting("\n".join(wrong))
+        return ports
 
     @property
     def archive(self) -> Path:
@@ -70,10 +116,6 @@ class Settings:
         return f"http://127.0.0.1:{self.gateway_port}"
 
 
-def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name, "")
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise BadSetting(f"{name}={text!r} is not a positive whole number")
-    return int(text)
+def describe() -> str:
+    """Every variable, its default and what it does, as text."""
+    return "\n".join(f"  {name:26} {default:24} {meaning}" for name, (default, meaning) in MEANINGS.items())

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from stack import archive, probe, torchserve
+from stack import archive, probe, scratch, torchserve
 from stack.child import Child
-from stack.problem import Crashed, NotReady
+from stack.problem import BadSetting, Crashed, NotReady
 from stack.settings import ROOT, Settings
 
 GATEWAY_STOP_SECONDS = 30.0
@@ -30,6 +30,8 @@ def serve(settings: Settings, gateway: bool = True) -> int:
 class Supervisor:
     """Starts the children in order, watches them, and ends them in the reverse order."""
 
+    _gateway = (sys.executable, "-m", "gateway")
+
     def __init__(self, settings: Settings, gateway: bool) -> None:
         self.settings = settings
         self.with_gateway = gateway
@@ -41,28 +43,40 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
-        self._check_ports()
+        probe.require_free(self.settings.ports(self.with_gateway))
+        if self.with_gateway:
+            await self._check_gateway()
         self._say("archive", f"{self.settings.archive} sha256 {archive.verify(self.settings.archive)[:16]}")
         image = archive.golden_image(self.settings.archive)
-        with tempfile.TemporaryDirectory(prefix="dermserve-", ignore_cleanup_errors=True) as scratch:
-            try:
-                example = Path(scratch) / "example.jpg"
-                example.write_bytes(image)
-                await self._start_torchserve(Path(scratch), image)
-                if self.with_gateway and not self.stopped.is_set():
-                    await self._start_gateway()
-                if not self.stopped.is_set():
-                    self._tell_addresses(example)
-                await self._unless_ended(self.stopped.wait())
-            finally:
-                await self._end()
+        folder = scratch.make()
+        try:
+            example = folder / "example.jpg"
+            example.write_bytes(image)
+            await self._start_torchserve(folder, image)
+            if self.with_gateway and not self.stopped.is_set():
+                await self._start_gateway()
+            if not self.stopped.is_set():
+                self._tell_addresses(example)
+            await self._unless_ended(self.stopped.wait())
+        finally:
+            await self._end()
+            shutil.rmtree(folder, ignore_errors=True)
         return 0
 
-    async def _start_torchserve(self, scratch: Path, image: bytes) -> None:
+    async def _check_gateway(self) -> None:
+        """Its settings are told wrong before anything has started."""
+        check = await asyncio.create_subprocess_exec(
+            *self._gateway, "check", env=self._gateway_environment, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+        )
+        _, told = await check.communicate()
+        if check.returncode:
+            raise BadSetting(told.decode(errors="replace").strip())
+
+    async def _start_torchserve(self, folder: Path, image: bytes) -> None:
         settings = self.settings
         inference, management = probe.free_ports(2)
         grpc = {"TS_GRPC_INFERENCE_PORT": str(inference), "TS_GRPC_MANAGEMENT_PORT": str(management)}
-        command = torchserve.command(settings, scratch, torchserve.addresses(settings, "127.0.0.1") | grpc)
+        command = torchserve.command(settings, folder, torchserve.addresses(settings, "127.0.0.1") | grpc)
         cores = f"{settings.workers} workers with {settings.threads} thread{'s' * (settings.threads > 1)} each"
         self._say("torchserve", f"starting with {command.arguments[0]}, {cores}")
         child = await Child.start("torchserve", command.arguments, command.environment, command.folder)
@@ -73,17 +87,18 @@ class Supervisor:
         await self._in_time(probe.predict(settings.inference_url, image), "a first prediction")
         self._say("torchserve", f"predicts, {time.monotonic() - self.started_at:.1f} s after the start")
 
-    async def _start_gateway(self) -> None:
-        settings = self.settings
-        environment = dict(os.environ) | {
-            "PORT": str(settings.gateway_port),
-            "DERMSERVE_INFERENCE_URL": settings.inference_url,
-            "DERMSERVE_MANAGEMENT_URL": settings.management_url,
+    @property
+    def _gateway_environment(self) -> dict[str, str]:
+        return dict(os.environ) | {
+            "PORT": str(self.settings.gateway_port),
+            "DERMSERVE_INFERENCE_URL": self.settings.inference_url,
+            "DERMSERVE_MANAGEMENT_URL": self.settings.management_url,
         }
+
+    async def _start_gateway(self) -> None:
         self._say("gateway", "starting")
-        arguments = [sys.executable, "-m", "gateway"]
-        self.children.append(await Child.start("gateway", arguments, environment, ROOT))
-        await self._in_time(probe.answers(f"{settings.gateway_url}/readyz"), "the gateway")
+        self.children.append(await Child.start("gateway", self._gateway, self._gateway_environment, ROOT))
+        await self._in_time(probe.answers(f"{self.settings.gateway_url}/readyz"), "the gateway")
         self._say("gateway", f"ready, {time.monotonic() - self.started_at:.1f} s after the start")
 
     async def _in_time(self, waited: Awaitable[object], name: str) -> None:
@@ -139,29 +154,16 @@ class Supervisor:
         print("\nstopping: requests at work are answered first (Ctrl-C again stops at once)", flush=True)
         self.stopped.set()
 
-    def _check_ports(self) -> None:
-        settings = self.settings
-        ports = {
-            "DERMSERVE_INFERENCE_PORT": settings.inference_port,
-            "DERMSERVE_MANAGEMENT_PORT": settings.management_port,
-            "DERMSERVE_METRICS_PORT": settings.metrics_port,
-        }
-        if self.with_gateway:
-            ports["PORT"] = settings.gateway_port
-        for variable, port in ports.items():
-            probe.require_free(port, variable)
-
     def _tell_addresses(self, example: Path) -> None:
         settings = self.settings
-        rows = {
-            "TorchServe": f"{settings.inference_url}/predictions/lesion",
-            "management": f"{settings.management_url}/models/lesion",
-            "metrics": f"{settings.metrics_url}/metrics",
-        }
-        url = rows["TorchServe"]
         if self.with_gateway:
-            rows = {"page": f"{settings.gateway_url}/", "API": f"{settings.gateway_url}/docs"} | rows
+            rows = {"page": f"{settings.gateway_url}/", "API": f"{settings.gateway_url}/docs"}
             url = f"{settings.gateway_url}/v1/predict"
+        else:
+            url = f"{settings.inference_url}/predictions/lesion"
+            rows = {"TorchServe": url}
+        rows["management"] = f"{settings.management_url}/models/lesion"
+        rows["metrics"] = f"{settings.metrics_url}/metrics"
         for name, address in rows.items():
             print(f"  {name:<11} {address}")
         print(f"\n  curl -X POST -T {example} {url}\n\nCtrl-C stops everything.", flush=True)

@@ -121,3 +121,10 @@ def test_a_key_can_be_made_on_the_command_line(tmp_path: Path) -> None:
     path.write_text(said[-1])
     key = next(word for word in said if word.startswith("ds_"))
     assert Keys(path, 60).admit(f"Bearer {key}", None) == "clinic"
+
+
+def test_a_file_without_a_key_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "keys"
+    path.write_text("# nobody yet\n")
+    assert read(path, 5) == []
+    assert "has no key" in caplog.text

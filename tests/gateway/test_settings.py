@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gateway.settings import Settings, describe
+from gateway.settings import Settings, describe, read
 
 
 def test_help_prints_every_setting_with_its_default() -> None:
@@ -45,12 +46,31 @@ def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
         Settings(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_wrong_setting_ends_the_start_with_one_clear_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DERMSERVE_API_KEYS_FILE", "/nowhere/keys")
-    ended = subprocess.run([sys.executable, "-m", "gateway"], capture_output=True, text=True)
+@pytest.mark.parametrize("command", [[], ["check"]], ids=["serve", "check"])
+def test_wrong_settings_end_the_start_with_a_line_each(command: list[str]) -> None:
+    wrong = {"PORT": "80000", "DERMSERVE_INFERENCE_URL": "localhost", "DERMSERVE_MAX_FILES": "few"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway", *command], env=os.environ | wrong, capture_output=True, text=True
+    )
     assert ended.returncode == 1
-    assert "/nowhere/keys" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert sorted(line.partition(":")[0] for line in ended.stderr.splitlines()) == [
+        "DERMSERVE_INFERENCE_URL=localhost",
+        "DERMSERVE_MAX_FILES=few",
+        "PORT=80000",
+    ]
+
+
+def test_a_file_that_cannot_be_used_is_told_with_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = tmp_path / "keys"
+    binary.write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setenv("DERMSERVE_API_KEYS_FILE", str(binary))
+    monkeypatch.setenv("DERMSERVE_GOLDEN_IMAGE", "/nope")
+    with pytest.raises(ValueError, match="GOLDEN_IMAGE") as told:
+        read()
+    assert str(told.value).splitlines() == [
+        f"DERMSERVE_API_KEYS_FILE: {binary} is not a text file",
+        "DERMSERVE_GOLDEN_IMAGE=/nope: No such file or directory",
+    ]
 
 
 def test_torchserve_takes_what_the_gateway_takes() -> None:

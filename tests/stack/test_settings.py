@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import os
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from stack import cores
-from stack.problem import BadSetting
+from stack import cores, probe
+from stack.problem import BadSetting, PortTaken
 from stack.settings import ROOT, Settings
+
+PORTS = ("DERMSERVE_INFERENCE_PORT", "DERMSERVE_MANAGEMENT_PORT", "DERMSERVE_METRICS_PORT")
 
 
 def test_defaults_are_the_documented_ports() -> None:
@@ -37,6 +44,64 @@ def test_ports_and_model_store_come_from_the_environment(tmp_path: Path) -> None
 def test_a_bad_number_names_its_variable(text: str) -> None:
     with pytest.raises(BadSetting, match="DERMSERVE_WORKERS"):
         Settings.read({"DERMSERVE_WORKERS": text})
+
+
+@pytest.mark.parametrize("port", ["80000", "0", "-1", "http"])
+def test_a_port_that_is_none_names_its_variable(port: str) -> None:
+    with pytest.raises(BadSetting, match=f"^PORT='{port}' is not a whole number from 1 to 65535$"):
+        Settings.read({"PORT": port})
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(BadSetting) as told:
+        Settings.read({"PORT": "x", "DERMSERVE_THREADS": "0", "DERMSERVE_CONFIG": "/nope"})
+    named = {re.split("[=:]", line)[0] for line in str(told.value).splitlines()}
+    assert named == {"DERMSERVE_CONFIG", "DERMSERVE_THREADS", "PORT"}
+
+
+@pytest.mark.parametrize("variable", ["PORT", "DERMSERVE_INFERENCE_PORT", "DERMSERVE_METRICS_PORT"])
+def test_two_servers_cannot_have_one_port(variable: str) -> None:
+    settings = Settings.read({"DERMSERVE_MANAGEMENT_PORT": "9000", variable: "9000"})
+    with pytest.raises(BadSetting, match="the same port, 9000") as told:
+        settings.ports(gateway=True)
+    assert variable in str(told.value)
+    assert "DERMSERVE_MANAGEMENT_PORT" in str(told.value)
+
+
+def test_the_port_of_a_gateway_elsewhere_does_not_count() -> None:
+    settings = Settings.read({"DERMSERVE_INFERENCE_PORT": "8000"})
+    assert "PORT" not in settings.ports(gateway=False)
+
+
+def test_every_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        taken = {"PORT": one.getsockname()[1], "DERMSERVE_METRICS_PORT": other.getsockname()[1]}
+        with pytest.raises(PortTaken) as told:
+            probe.require_free(taken)
+    for line, (variable, port) in zip(str(told.value).splitlines(), taken.items(), strict=True):
+        assert line.startswith(f"port {port} is taken")
+        assert variable in line
+
+
+@pytest.mark.parametrize("verb", ["serve", "torchserve"])
+def test_help_prints_every_setting(verb: str) -> None:
+    command = [sys.executable, "-m", "stack", verb, "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    code = "".join(
+        path.read_text() for path in [*(ROOT / "stack").glob("*.py"), ROOT / "handler" / "lesion_handler.py"]
+    )
+    used = set(re.findall(r"DERMSERVE_[A-Z_]+", code)) - {"DERMSERVE_INFERENCE_URL", "DERMSERVE_MANAGEMENT_URL"}
+    for variable in {*used, "PORT"}:
+        assert re.search(rf"^  {variable} +\S", said, re.MULTILINE), variable
+
+
+def test_wrong_settings_of_the_gateway_are_told_before_anything_starts() -> None:
+    ports = dict(zip(("PORT", *PORTS), map(str, probe.free_ports(4)), strict=True))
+    environment = os.environ | ports | {"DERMSERVE_API_KEYS_FILE": "/nope", "DERMSERVE_MODEL_STORE": "/nowhere"}
+    command = [sys.executable, "-m", "stack", "serve"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "stack: DERMSERVE_API_KEYS_FILE=/nope: No such file or directory\n"
 
 
 def test_a_missing_configuration_is_said(tmp_path: Path) -> None:
