@@ -2,7 +2,7 @@
 
     from handler.predictor import Predictor
 
-    predictor = Predictor.load("bundles/lesion")
+    predictor = Predictor.load("model_store/lesion.mar")
     [answer] = predictor.predict([open("mole.jpg", "rb").read()])
     print(answer.wire())
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +19,8 @@ from handler.decode import Limits
 from handler.errors import BundleError
 from handler.geometry import Geometry
 from handler.notice import NOTICE
+from handler.seal import FIELD, sealed
+from handler.unpacking import unpack
 
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
@@ -96,9 +102,10 @@ class Golden(Record):
 
 
 class Manifest(Record):
-    """bundle.json."""
+    """bundle.json. Since its second version it carries a seal, which is no part of what it tells."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
+    seal: Sha256 | None = Field(default=None, exclude=True)
     name: str = "lesion"
     version: str = "1.0"
     created: datetime
@@ -172,11 +179,29 @@ class Bundle:
     folder: Path
 
     @classmethod
-    def load(cls, folder: str | Path, verify: bool = True) -> Bundle:
-        """Reads the manifest and, unless told not to, compares the sha256 of every file with it."""
-        folder = Path(folder)
+    def load(cls, source: str | Path, verify: bool = True) -> Bundle:
+        """Reads the manifest and, unless told not to, compares the sha256 of every file with it.
+
+        `source` is the bundle's folder, or an archive (.mar) that holds one, unpacked for as long as it is used.
+        """
+        source = Path(source)
+        if not source.is_file():
+            return cls._read(source, verify)
+        folder = Path(tempfile.mkdtemp(prefix="bundle-"))
         try:
-            manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+            unpack(source, folder, MANIFEST)
+            bundle = cls._read(folder, verify)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        weakref.finalize(bundle, shutil.rmtree, folder, ignore_errors=True)
+        return bundle
+
+    @classmethod
+    def _read(cls, folder: Path, verify: bool) -> Bundle:
+        try:
+            content = (folder / MANIFEST).read_bytes()
+            manifest = Manifest.model_validate_json(content)
         except OSError as error:
             raise BundleError(f"{folder / MANIFEST} cannot be read ({error.strerror}): make the bundle again") from None
         except ValidationError as error:
@@ -185,6 +210,11 @@ class Bundle:
             raise BundleError(
                 f"{folder / MANIFEST} is not valid: {where}: {first['msg']}; make the bundle again"
             ) from None
+        unsealed = manifest.seal is None and manifest.schema_version == 1
+        if not unsealed and sealed(json.loads(content))[FIELD] != manifest.seal:
+            raise BundleError(
+                f"{folder / MANIFEST} was edited since it was made (its seal differs): restore the bundle"
+            )
         bundle = cls(manifest, folder)
         if verify:
             bundle.verify()

@@ -75,6 +75,7 @@ class Predictor:
     """A verified bundle, loaded and warm. Calls must not overlap; run one predictor a process."""
 
     def __init__(self, bundle: Bundle, backend: backends.Backend) -> None:
+        self.bundle = bundle
         self.manifest: Manifest = bundle.manifest
         self.backend = backend
         self.timings: dict[Stage, float] = {}
@@ -85,12 +86,12 @@ class Predictor:
             self._reference = FamiliarityReference.load(bundle.path(self.manifest.familiarity))
 
     @classmethod
-    def load(cls, bundle_folder: str | Path, backend: str | None = None, threads: int | None = None) -> Predictor:
-        """Checks the hash of every file and the golden images, and warms up.
+    def load(cls, source: str | Path, backend: str | None = None, threads: int | None = None) -> Predictor:
+        """Checks the hash of every file and the golden images, and warms up. `source` is a bundle's folder or a .mar.
 
         Raises BundleError or BackendError, each one line, for what must not or cannot be served.
         """
-        bundle = Bundle.load(bundle_folder)
+        bundle = Bundle.load(source)
         predictor = cls(bundle, backends.load(bundle, backend, threads))
         predictor._check_golden_images(bundle)
         predictor.backend.warm_up(WARM_SIZES)

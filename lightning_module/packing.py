@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from handler.bundle import MANIFEST, WEIGHTS, Golden, Manifest, digest
+from handler.seal import sealed
 
 INTENDED_USE = (
     "Research on dermoscopic images by trained people: to study, compare and serve skin-lesion classifiers. "
@@ -43,7 +45,7 @@ def write_golden(folder: Path, items: Sequence[bytes], logits: NDArray[np.float3
 
 
 def write_manifest(folder: Path, known: Mapping[str, Any]) -> Manifest:
-    """bundle.json, with the sha256 of every other file in the folder; validated before it is written."""
+    """bundle.json, with the sha256 of every other file in the folder and its own; validated before it is written."""
     for path in folder.glob("*.safetensors"):
         path.chmod(0o644)  # safetensors makes them private, and a worker may be another user
     files = {
@@ -52,7 +54,8 @@ def write_manifest(folder: Path, known: Mapping[str, Any]) -> Manifest:
         if path.is_file() and path.name != MANIFEST
     }
     manifest = Manifest(created=datetime.now(UTC).replace(microsecond=0), files=files, **known)
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    content = json.dumps(sealed(manifest.model_dump(mode="json")), indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
     return manifest
 
 

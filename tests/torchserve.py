@@ -21,6 +21,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
+from handler.seal import sealed
 from stack import archive as archives
 from stack import probe
 from stack.child import die_with_parent
@@ -143,7 +144,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = synthetic_bundle.make(tmp_path_factory.mktemp("bundle") / "lesion")
     manifest = json.loads((folder / "bundle.json").read_text())
     manifest["quality"] |= {"min_sharpness": 0.02, "min_exposure": 0.02}
-    (folder / "bundle.json").write_text(json.dumps(manifest))
+    (folder / "bundle.json").write_text(json.dumps(sealed(manifest)))
     return folder
 
 

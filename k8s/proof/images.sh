@@ -16,7 +16,7 @@ fi
 "$TOOL" inspect "$image" >/dev/null || { echo "no $image in the store of docker, podman or buildah: image/build.sh makes it" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"${PYTHON:-python3}" k8s/proof/variants.py model_store/lesion.mar "$folder" >/dev/null
+"${PYTHON:-python3}" -m k8s.proof.variants model_store/lesion.mar "$folder" >/dev/null
 for variant in next bad; do
   printf 'FROM %s\nCOPY lesion.mar lesion.mar.sha256 /app/model_store/\n' "$image" >"$folder/$variant/Dockerfile"
   chmod -R a+rX "$folder"

@@ -1,4 +1,4 @@
-"""Two more archives for the proof: python k8s/proof/variants.py model_store/lesion.mar FOLDER.
+"""Two more archives for the proof: python -m k8s.proof.variants model_store/lesion.mar FOLDER.
 
 `next` is the same model under another version, so that an update to it can be told from the answers; `bad` names golden
 logits that its weights do not give, so that its own workers refuse to serve it.
@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from handler.seal import FIELD, sealed
 
 MANIFEST = "bundle/bundle.json"
 
@@ -41,7 +43,7 @@ def write(archive: Path, folder: Path, change: Callable[[dict[str, Any]], None])
             if entry.filename == MANIFEST:
                 manifest = json.loads(content)
                 change(manifest)
-                content = json.dumps(manifest).encode()
+                content = json.dumps(sealed(manifest) if FIELD in manifest else manifest).encode()
             target.writestr(entry, content)
     digest = hashlib.sha256(copy.read_bytes()).hexdigest()
     copy.with_name(copy.name + ".sha256").write_text(f"{digest}  {copy.name}\n", encoding="utf-8")

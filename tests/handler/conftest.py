@@ -17,6 +17,7 @@ from handler.bundle import MANIFEST, digest
 from handler.geometry import Geometry
 from handler.networks import build
 from handler.predictor import Predictor
+from handler.seal import sealed
 from lightning_module import export, packing, synthetic_bundle
 from lightning_module.folding import fold_and_round
 from tests.handler import drawing
@@ -46,7 +47,7 @@ def softmax(softmax_bundle: Path) -> Predictor:
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Edit:
-    """A copy of a bundle, with `change` applied to its manifest's JSON and `refresh`ed hashes."""
+    """A copy of a bundle as if made so: `change` applied to its manifest's JSON, `refresh`ed hashes, a new seal."""
 
     def edit(bundle: Path, change: Callable[[dict[str, Any]], None], refresh: tuple[str, ...] = ()) -> Path:
         folder = tmp_path / "edited"
@@ -56,7 +57,7 @@ def edited(tmp_path: Path) -> Edit:
         change(manifest)
         for name in refresh:
             manifest["files"][name] = digest(folder / name)
-        (folder / MANIFEST).write_text(json.dumps(manifest))
+        (folder / MANIFEST).write_text(json.dumps(sealed(manifest)))
         return folder
 
     return edit
@@ -90,5 +91,5 @@ def resnet_bundle(sigmoid_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     manifest |= {"architecture": "resnet18", "golden": [], "backends": {"fp32": manifest["backends"]["fp32"]}}
     manifest["preferred"] = "fp32"
     manifest["files"] = {name: digest(folder / name) for name in manifest["files"]}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    (folder / MANIFEST).write_text(json.dumps(sealed(manifest)))
     return folder

@@ -12,6 +12,7 @@ import pytest
 from handler.bundle import MANIFEST, Bundle
 from handler.errors import BundleError
 from handler.predictor import Predictor
+from lightning_module import archive
 from tests.handler.conftest import Edit
 
 
@@ -63,7 +64,7 @@ def test_no_bundle_and_no_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 3}, "schema_version"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"operating_point": 0.5}, "operating point"),
@@ -122,3 +123,33 @@ def test_a_graph_that_is_none_is_named(sigmoid_bundle: Path, edited: Edit) -> No
 
 def manifest_golden(folder: Path) -> list[str]:
     return [golden["file"] for golden in json.loads((folder / MANIFEST).read_text())["golden"]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: manifest["thresholds"][-1].update(value=0.9),
+        lambda manifest: manifest["quality"].update(min_sharpness=0.0),
+        lambda manifest: manifest.update(notice="Approved for diagnosis."),
+        lambda manifest: manifest.update(seal="0" * 64),
+        lambda manifest: manifest.pop("seal"),
+    ],
+)
+def test_an_edited_manifest_is_refused(sigmoid_bundle: Path, edited: Edit, change: Any) -> None:
+    folder = edited(sigmoid_bundle, lambda _: None)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    change(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    for load in (Bundle.load, Predictor.load, lambda path: archive.archive(path, folder / "out.mar")):
+        assert f"{folder / MANIFEST} was edited since it was made" in refusal(folder, load)
+
+
+def test_a_manifest_laid_out_anew_is_the_same_manifest(sigmoid_bundle: Path, edited: Edit) -> None:
+    folder = edited(sigmoid_bundle, lambda _: None)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(dict(reversed(manifest.items())), indent=4))
+    Bundle.load(folder)
+
+
+def test_the_seal_is_no_part_of_what_a_manifest_tells(sigmoid_bundle: Path) -> None:
+    assert "seal" not in Bundle.load(sigmoid_bundle).manifest.model_dump()

@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from handler.seal import sealed
 from lightning_module import archive as packing
 from stack.archive import golden_image
 from tests.stack.serving import ROOT, Serving
@@ -127,7 +128,7 @@ def test_a_worker_that_refuses_its_bundle_ends_it(bundle: Path, tmp_path: Path) 
     shutil.copytree(bundle, copy)
     manifest = json.loads((copy / "bundle.json").read_text())
     manifest["golden"][0]["logits"] = [1000.0]
-    (copy / "bundle.json").write_text(json.dumps(manifest))
+    (copy / "bundle.json").write_text(json.dumps(sealed(manifest)))
     packing.archive(copy, tmp_path / "store" / "lesion.mar")
     code, line = refusal(tmp_path / "store")
     assert code == 6
