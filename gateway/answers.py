@@ -78,3 +78,7 @@ class ApiError(Exception):
         self.request_id = problem.get("request_id")
         self.filename = filename
         super().__init__(f"{self.reason}: {self.detail}")
+
+
+class NoAnswer(ConnectionError):
+    """The gateway could not be reached, or the connection was lost, as often as it was tried."""

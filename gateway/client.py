@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
-from gateway.answers import ApiError, Comparison, Description, Lesion, Prediction
+from gateway.answers import ApiError, Comparison, Description, Lesion, NoAnswer, Prediction
 
-__all__ = ["ApiError", "AsyncClient", "Client", "Comparison", "Description", "Lesion", "Prediction"]
+__all__ = ["ApiError", "AsyncClient", "Client", "Comparison", "Description", "Lesion", "NoAnswer", "Prediction"]
 
 Image = bytes | Path
+Images = Mapping[str, Image] | Sequence[Image]
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 AGAIN = frozenset({429, 503})
 
 
@@ -47,44 +49,10 @@ class Patience:
         return None if wait > self._longest_s else wait * random.uniform(1.0, 1.25)
 
 
-class _Call:
-    """What both clients send and how they read it."""
+class _Asker(Generic[Http]):
+    """What both clients are made of: the connection, what they send, and how they read the outcome."""
 
-    def __init__(self, base_url: str, api_key: str | None, timeout: float) -> None:
-        self.options: dict[str, Any] = {
-            "base_url": base_url,
-            "timeout": timeout,
-            "headers": {"authorization": f"Bearer {api_key}"} if api_key else {},
-        }
-
-    @staticmethod
-    def raw(image: Image) -> dict[str, Any]:
-        content = image.read_bytes() if isinstance(image, Path) else image
-        return {"content": content, "headers": {"content-type": "application/octet-stream"}}
-
-    @staticmethod
-    def form(images: Mapping[str, Image] | Sequence[Path]) -> dict[str, Any]:
-        named = images if isinstance(images, Mapping) else {str(path): path for path in images}
-        return {
-            "files": [
-                ("file", (Path(name).name, image.read_bytes() if isinstance(image, Path) else image))
-                for name, image in named.items()
-            ]
-        }
-
-    @staticmethod
-    def results(document: dict[str, Any]) -> list[Prediction | ApiError]:
-        entries = document.get("results", [document])
-        return [
-            ApiError(entry["error"]["status"], entry["error"], entry.get("filename"))
-            if "error" in entry
-            else Prediction.model_validate(entry)
-            for entry in entries
-        ]
-
-
-class Client:
-    """Asks a gateway; raises ApiError for a problem, httpx.TransportError where no answer came at all."""
+    _library: Callable[..., Http]
 
     def __init__(
         self,
@@ -95,9 +63,59 @@ class Client:
         retries: int = 3,
         longest_wait: float = 30.0,
     ) -> None:
-        self._call = _Call(base_url, api_key, timeout)
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http: Http = self._library(base_url=base_url, timeout=timeout, headers=headers)
+        self._base_url = base_url
         self._patience = Patience(retries, longest_wait)
-        self._http = httpx.Client(**self._call.options)
+
+    def _settled(self, outcome: httpx.Response | httpx.TransportError) -> dict[str, Any]:
+        if isinstance(outcome, httpx.TransportError):
+            raise NoAnswer(
+                f"{self._base_url} gave no answer ({outcome}): is it running, and the address right?"
+            ) from outcome
+        try:
+            document = outcome.json()
+        except ValueError:
+            document = {}
+        if not outcome.is_success:
+            raise ApiError(outcome.status_code, document if isinstance(document, dict) else {})
+        return dict(document)
+
+
+def _content(image: Image) -> bytes:
+    if isinstance(image, Path):
+        return image.read_bytes()
+    if isinstance(image, bytes):
+        return image
+    advice = f": for a file, give Path({image!r})" if isinstance(image, str) else ""
+    raise TypeError(f"an image is bytes or a pathlib.Path, not {type(image).__name__}{advice}")
+
+
+def _raw(image: Image) -> dict[str, Any]:
+    return {"content": _content(image), "headers": {"content-type": "application/octet-stream"}}
+
+
+def _form(images: Images) -> dict[str, Any]:
+    if isinstance(images, Mapping):
+        named = list(images.items())
+    else:
+        named = [(image.name if isinstance(image, Path) else str(i), image) for i, image in enumerate(images)]
+    return {"files": [("file", (Path(name).name, _content(image))) for name, image in named]}
+
+
+def _results(document: dict[str, Any]) -> list[Prediction | ApiError]:
+    return [
+        ApiError(entry["error"]["status"], entry["error"], entry.get("filename"))
+        if "error" in entry
+        else Prediction.model_validate(entry)
+        for entry in document.get("results", [document])
+    ]
+
+
+class Client(_Asker[httpx.Client]):
+    """Asks a gateway; raises ApiError for a problem, NoAnswer where no answer came at all."""
+
+    _library = httpx.Client
 
     def __enter__(self) -> Self:
         return self
@@ -112,19 +130,22 @@ class Client:
 
     def predict(self, image: Image) -> Prediction:
         """Probability and decision for one image."""
-        return Prediction.model_validate(self._ask("POST", "/v1/predict", self._call.raw(image)))
+        return Prediction.model_validate(self._ask("POST", "/v1/predict", _raw(image)))
 
     def explain(self, image: Image) -> Prediction:
         """The same with `heatmap`, a PNG as data URI."""
-        return Prediction.model_validate(self._ask("POST", "/v1/explain", self._call.raw(image)))
+        return Prediction.model_validate(self._ask("POST", "/v1/explain", _raw(image)))
 
-    def predict_many(self, images: Mapping[str, Image] | Sequence[Path]) -> list[Prediction | ApiError]:
-        """One entry an image, in order; a refused image is an ApiError in the list and disturbs no other."""
-        return self._call.results(self._ask("POST", "/v1/predict", self._call.form(images)))
+    def predict_many(self, images: Images) -> list[Prediction | ApiError]:
+        """One entry an image, in order; a refused image is an ApiError in the list and disturbs no other.
 
-    def compare(self, images: Mapping[str, Image] | Sequence[Path]) -> Comparison:
+        A mapping gives the images names; files have their own.
+        """
+        return _results(self._ask("POST", "/v1/predict", _form(images)))
+
+    def compare(self, images: Images) -> Comparison:
         """Several lesions of one patient, ranked, the ugly duckling marked."""
-        return Comparison.model_validate(self._ask("POST", "/v1/compare", self._call.form(images)))
+        return Comparison.model_validate(self._ask("POST", "/v1/compare", _form(images)))
 
     def model(self) -> Description:
         """Manifest and card of the served model."""
@@ -147,26 +168,15 @@ class Client:
                 outcome = error
             wait = self._patience.after(attempt, outcome)
             if wait is None:
-                return _settled(outcome)
+                return self._settled(outcome)
             time.sleep(wait)
             attempt += 1
 
 
-class AsyncClient:
+class AsyncClient(_Asker[httpx.AsyncClient]):
     """`Client` for asyncio: the same methods, awaited."""
 
-    def __init__(
-        self,
-        base_url: str = "http://127.0.0.1:8000",
-        api_key: str | None = None,
-        *,
-        timeout: float = 60.0,
-        retries: int = 3,
-        longest_wait: float = 30.0,
-    ) -> None:
-        self._call = _Call(base_url, api_key, timeout)
-        self._patience = Patience(retries, longest_wait)
-        self._http = httpx.AsyncClient(**self._call.options)
+    _library = httpx.AsyncClient
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,16 +190,16 @@ class AsyncClient:
         await self._http.aclose()
 
     async def predict(self, image: Image) -> Prediction:
-        return Prediction.model_validate(await self._ask("POST", "/v1/predict", self._call.raw(image)))
+        return Prediction.model_validate(await self._ask("POST", "/v1/predict", _raw(image)))
 
     async def explain(self, image: Image) -> Prediction:
-        return Prediction.model_validate(await self._ask("POST", "/v1/explain", self._call.raw(image)))
+        return Prediction.model_validate(await self._ask("POST", "/v1/explain", _raw(image)))
 
-    async def predict_many(self, images: Mapping[str, Image] | Sequence[Path]) -> list[Prediction | ApiError]:
-        return self._call.results(await self._ask("POST", "/v1/predict", self._call.form(images)))
+    async def predict_many(self, images: Images) -> list[Prediction | ApiError]:
+        return _results(await self._ask("POST", "/v1/predict", _form(images)))
 
-    async def compare(self, images: Mapping[str, Image] | Sequence[Path]) -> Comparison:
-        return Comparison.model_validate(await self._ask("POST", "/v1/compare", self._call.form(images)))
+    async def compare(self, images: Images) -> Comparison:
+        return Comparison.model_validate(await self._ask("POST", "/v1/compare", _form(images)))
 
     async def model(self) -> Description:
         return Description.model_validate(await self._ask("GET", "/v1/model", {}))
@@ -210,18 +220,6 @@ class AsyncClient:
                 outcome = error
             wait = self._patience.after(attempt, outcome)
             if wait is None:
-                return _settled(outcome)
+                return self._settled(outcome)
             await asyncio.sleep(wait)
             attempt += 1
-
-
-def _settled(outcome: httpx.Response | httpx.TransportError) -> dict[str, Any]:
-    if isinstance(outcome, httpx.TransportError):
-        raise outcome
-    try:
-        document = outcome.json()
-    except ValueError:
-        document = {}
-    if not outcome.is_success:
-        raise ApiError(outcome.status_code, document if isinstance(document, dict) else {})
-    return dict(document)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.client import ApiError, AsyncClient, Client, Patience, Prediction
+from gateway.client import ApiError, AsyncClient, Client, NoAnswer, Patience, Prediction
 from gateway.keys import generate
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import NOTICE, FakeTorchServe
@@ -94,9 +94,39 @@ def test_a_busy_server_is_asked_again(start: Start, torchserve: FakeTorchServe) 
 
 def test_a_server_that_is_not_there_is_an_error_after_some_tries() -> None:
     with Client("http://127.0.0.1:9", retries=1) as client:
-        with pytest.raises(httpx.TransportError):
+        with pytest.raises(NoAnswer, match=r"http://127.0.0.1:9 gave no answer .*refused"):
             client.predict(b"IMAGE")
         assert not client.ready()
+
+
+def test_the_async_client_says_the_same_of_a_server_that_is_not_there() -> None:
+    async def ask() -> None:
+        async with AsyncClient("http://127.0.0.1:9", retries=0) as client:
+            with pytest.raises(NoAnswer):
+                await client.model()
+
+    asyncio.run(ask())
+
+
+def test_a_path_as_text_is_not_sent_as_an_image(standing: Gateway) -> None:
+    with Client(standing.url) as client:
+        with pytest.raises(TypeError, match=r"Path\('/tmp/lesion.jpg'\)"):
+            client.predict("/tmp/lesion.jpg")  # type: ignore[arg-type]
+        for images in (["a.jpg"], "a.jpg", {"a": "a.jpg"}):
+            with pytest.raises(TypeError, match="Path"):
+                client.predict_many(images)  # type: ignore[arg-type]
+
+
+def test_the_same_file_twice_is_two_entries(standing: Gateway, tmp_path: Path) -> None:
+    path, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    path.write_bytes(b"IMAGE 0.3")
+    other.write_bytes(b"IMAGE 0.1")
+    with Client(standing.url) as client:
+        answers = client.predict_many([path, other, path])
+        assert [answer.filename for answer in answers] == ["a.jpg", "b.jpg", "a.jpg"]
+        scores = [answer.probability for answer in answers if isinstance(answer, Prediction)]
+        assert scores == [0.3, 0.1, 0.3]
+        assert client.compare([path, other, path]).lesions[1].same_as == 0
 
 
 @pytest.mark.parametrize(
