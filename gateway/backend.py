@@ -15,6 +15,7 @@ from gateway.upstream import Answer, Lost, Pool, Refused
 
 log = logging.getLogger("gateway.backend")
 Task = Literal["predictions", "explanations"]
+WRAPPINGS = {"gzip": (b"\x1f\x8b",), "JSON": (b"{", b"["), "base64": (b"/9j/", b"iVBORw0KGgo", b"data:")}
 DIED = b"Worker died"
 DIED_WITH = (500, 507)  # the jobs of a killed worker are answered with the one or the other
 
@@ -45,7 +46,12 @@ class Backend:
         answer = await self._ask_twice(f"/{task}/{self._settings.model_name}", image, request_id)
         if answer.status == 200:
             return answer.body
-        raise await self._failure(answer)
+        problem = await self._failure(answer)
+        if problem.reason == "not_an_image" and (wrapping := _wrapping(image)):
+            raise Problem(
+                "not_an_image", f"This is {wrapping}. Send the image's plain bytes, raw or as the field `file`."
+            )
+        raise problem
 
     async def _ask_twice(self, path: str, image: bytes, request_id: str) -> Answer:
         loop = asyncio.get_running_loop()
@@ -104,6 +110,11 @@ class Backend:
         if answer.status != 200 or not isinstance(document, list) or not document:
             raise ValueError(f"the management API answered {answer.status} instead of the model")
         return dict(document[0])
+
+
+def _wrapping(content: bytes) -> str | None:
+    """What somebody has put an image into, in the belief that an API wants it so."""
+    return next((name for name, beginnings in WRAPPINGS.items() if content.startswith(beginnings)), None)
 
 
 def _error(body: bytes) -> dict[str, Any]:

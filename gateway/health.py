@@ -54,6 +54,7 @@ class Health:
         self.workers_ready = 0
         self.golden = False
         self.description: dict[str, Any] | None = None
+        self._working = asyncio.Event()
         self._seen_at = float("-inf")
         self._describe_at = float("-inf")
         self._look: asyncio.Task[None] | None = None
@@ -75,7 +76,7 @@ class Health:
         """Look for ever; the description has a task of its own, since it waits in the queue with the predictions."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self.check))
-            tasks.create_task(self._repeat(self.describe))
+            tasks.create_task(self._repeat(self._describe_when_working))
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -121,12 +122,16 @@ class Health:
         self._metrics.workers_ready.set(self.workers_ready)
         self._metrics.queue_pending.set(queue.get("pendingRequests", 0))
         self._metrics.queue_remaining.set(queue.get("remainingCapacity", 0))
-        if not self.workers_ready:
+        if self.workers_ready:
+            self._working.set()
+        else:
+            self._working.clear()
             self.golden = False
 
     def _lost(self) -> None:
         self._seen_at = self._describe_at = float("-inf")
         self.workers_ready = 0
+        self._working.clear()
         self.golden = False
         for gauge in (self._metrics.workers_total, self._metrics.workers_ready, self._metrics.queue_pending):
             gauge.set(0)
@@ -139,6 +144,10 @@ class Health:
             return
         self._prediction.over()
         self.golden = isinstance(answer, dict) and "label" in answer
+
+    async def _describe_when_working(self) -> None:
+        await self._working.wait()
+        await self.describe()
 
     async def describe(self) -> None:
         """Ask for manifest and card if they are old, or if TorchServe was away."""

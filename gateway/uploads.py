@@ -18,6 +18,7 @@ MULTIPART = b"multipart/form-data"
 FIELD = b"file"
 MOST_OTHER_FIELDS = 64
 LONGEST_HEADER = 8192
+SEND_A_FORM = "Send multipart/form-data with the images in fields `file`, as `curl -F file=@image.jpg` does."
 
 
 class ClientGone(Exception):
@@ -55,7 +56,11 @@ async def receive(request: Request, settings: Settings, traffic: Traffic) -> Bod
         content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return Body([Upload(None, content)], raw=True, held=held)
     if not options.get(b"boundary"):
-        raise Problem("malformed_upload", "The header Content-Type lacks the boundary of the form.")
+        raise Problem(
+            "malformed_upload",
+            "The header Content-Type names no boundary. Let the HTTP client write that header, as "
+            "`curl -F file=@image.jpg` does, or send the image's plain bytes as the body.",
+        )
     form = Form(options[b"boundary"], settings)
     held = await _drink(request, settings, traffic, limit, form.feed)
     try:
@@ -101,7 +106,8 @@ async def _drink(
         if isinstance(error, TimeoutError):
             raise Problem(
                 "slow_client",
-                f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s.",
+                f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s. "
+                "Send it without pauses, over a faster connection, or send a smaller image.",
                 headers={"connection": "close"},
             ) from None
         raise
@@ -139,12 +145,15 @@ class Form:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise Problem("malformed_upload", f"The form cannot be read: {error}") from None
+            raise Problem("malformed_upload", f"{SEND_A_FORM} What was sent cannot be read: {error}") from None
 
     def close(self) -> list[Upload]:
         """The files of the form, in order."""
         if not self._ended:
-            raise Problem("malformed_upload", "The form ends before its last boundary: the upload was cut short.")
+            raise Problem(
+                "malformed_upload",
+                "The form ends before its last boundary, so the upload was cut short. Send the whole of it again.",
+            )
         if not self._uploads:
             raise Problem("empty_body", "The form has no file. Send each image in a field named `file`.")
         return self._uploads
@@ -166,7 +175,10 @@ class Form:
 
     def _limit_header(self) -> None:
         if len(self._header[0]) + len(self._header[1]) > LONGEST_HEADER:
-            raise Problem("malformed_upload", f"A header within the form is longer than {LONGEST_HEADER} bytes.")
+            raise Problem(
+                "malformed_upload",
+                f"A header within the form is longer than {LONGEST_HEADER} bytes. Shorten the file names.",
+            )
 
     def _on_header_end(self) -> None:
         if self._header[0].lower() == b"content-disposition":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections.abc import Callable
 
 import pytest
@@ -83,26 +85,46 @@ def test_the_answer_does_not_depend_on_the_content_type_of_a_raw_body(standing: 
 
 
 @pytest.mark.parametrize(
-    ("content", "content_type", "reason"),
+    ("content", "content_type", "reason", "advice"),
     [
-        (b"--x\r\n", "multipart/form-data", "malformed_upload"),
-        (b"no boundary here", "multipart/form-data; boundary=x", "malformed_upload"),
+        (b"--x\r\n", "multipart/form-data", "malformed_upload", "curl -F file=@image.jpg"),
+        (b"no boundary here", "multipart/form-data; boundary=x", "malformed_upload", "curl -F file=@image.jpg"),
         (
             b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nIMA',
             "multipart/form-data; boundary=x",
             "malformed_upload",
+            "Send the whole of it again",
         ),
         (
             b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n',
             "multipart/form-data; boundary=x",
             "empty_body",
+            "in a field named `file`",
         ),
-        (b"--x--\r\n", "multipart/form-data; boundary=x", "empty_body"),
+        (b"--x--\r\n", "multipart/form-data; boundary=x", "empty_body", "in a field named `file`"),
     ],
 )
-def test_a_form_that_cannot_be_read_says_so(standing: Gateway, content: bytes, content_type: str, reason: str) -> None:
+def test_a_form_that_cannot_be_read_says_what_to_send(
+    standing: Gateway, content: bytes, content_type: str, reason: str, advice: str
+) -> None:
     answer = standing.predict(content, headers={"content-type": content_type})
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
+    assert advice in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (gzip.compress(b"IMAGE 0.3"), "gzip"),
+        (b'{"image": "/9j/4AAQ"}', "JSON"),
+        (base64.b64encode(b"\xff\xd8\xff\xe0"), "base64"),
+        (b"data:image/png;base64,iVBOR", "base64"),
+    ],
+)
+def test_an_image_in_a_wrapping_is_asked_for_without(standing: Gateway, body: bytes, name: str) -> None:
+    for answer in (standing.predict(body), standing.http.post("/v1/explain", files={"file": ("a.jpg", body)})):
+        assert (answer.status_code, answer.json()["reason"]) == (415, "not_an_image")
+        assert answer.json()["detail"].startswith(f"This is {name}. Send the image's plain bytes")
 
 
 @pytest.mark.parametrize(
