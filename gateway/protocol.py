@@ -16,6 +16,7 @@ from gateway.problems import Problem
 LAST_CHANCE_S = 0.5
 MOST_PIPELINED = 16
 LARGEST_HEAD = 32 * 2**10
+MOST_IGNORED = 2**20
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -45,14 +46,15 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            self._withheld += len(data)
+            if self._withheld > MOST_IGNORED:
+                self.transport.pause_reading()
             return
         self._unset_keepalive_if_required()
         self._moved_on = False
         try:
             self.parser.feed_data(data)
-        except (
-            httptools.HttpParserUpgrade
-        ):  # the request is answered as any other; what follows would be another tongue
+        except httptools.HttpParserUpgrade:  # answered as any request; what follows would be in another tongue
             self.cycle.keep_alive = False
         except httptools.HttpParserError:
             self._refuse(self._refusal or Problem("malformed_request"))
