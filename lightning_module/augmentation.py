@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lightning_module.settings import UnfitSetting
 from lightning_module.vision import v2
 
 LUMA = (0.299, 0.587, 0.114)
@@ -117,7 +118,7 @@ class Mix(v2.Transform):
     def __init__(self, num_classes: int, mixup: float = 0.3, cutmix: float = 0.3, alpha: float = 0.4) -> None:
         super().__init__()
         if mixup < 0 or cutmix < 0 or mixup + cutmix > 1:
-            raise ValueError("mixup and cutmix are shares of the batches: not negative, together at most 1.")
+            raise UnfitSetting("mixup and cutmix are shares of the batches: not negative, together at most 1.")
         self.num_classes = num_classes
         self.shares = (mixup, cutmix)
         self.mixup = v2.MixUp(alpha=alpha, num_classes=num_classes)

@@ -15,7 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from handler.decode import Limits, decode
 from handler.errors import Rejection
 from handler.geometry import Geometry
-from lightning_module.datasets.errors import UnreadableImages
+from lightning_module.datasets.errors import UnreadableImages, fault
 from lightning_module.datasets.table import Table
 
 CHUNK = 256
@@ -65,7 +65,7 @@ def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path, threads
         try:
             pixels[row] = geometry.apply(decode(table.image_bytes(row), LIMITS, geometry.target))
         except Rejection as error:
-            unreadable[str(table.frame["path"].iat[row])] = error.message
+            unreadable[str(table.frame["path"].iat[row])] = fault(error)
 
     bar = tqdm(total=len(table), initial=done, unit="img", desc=f"decoding to {geometry.size} px")
     with bar, ThreadPoolExecutor(threads) as pool:

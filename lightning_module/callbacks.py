@@ -14,6 +14,8 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
+from lightning_module.settings import UnfitSetting
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target and renames: a process killed while saving leaves the last checkpoint whole."""
@@ -49,7 +51,7 @@ class GrowingResolution(pl.Callback):
     def __init__(self, sizes: dict[int, int]) -> None:
         self.sizes = {int(epoch): int(size) for epoch, size in sizes.items()}
         if 0 not in self.sizes:
-            raise ValueError("sizes must say which size holds from epoch 0.")
+            raise UnfitSetting("sizes must say which size holds from epoch 0.")
 
     def size_at(self, epoch: int) -> int:
         """The size that holds in this epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,10 +19,21 @@ from lightning_module.datamodule import LesionData
 from lightning_module.datasets.errors import DatasetError
 from lightning_module.module import LesionModule
 from lightning_module.networks import WeightsUnavailable
+from lightning_module.settings import UnfitSetting
 
 LAST, BEST = "last.ckpt", "best.ckpt"
-# Batches are gathered whole from a memory map and augmented on the device: neither advice applies.
-UNFIT_ADVICE = ("does not have many workers", "overridden `on_after_batch_transfer` in `LightningModule`")
+UNFIT_ADVICE = (
+    # Batches are gathered whole from a memory map and augmented on the device.
+    "does not have many workers",
+    "overridden `on_after_batch_transfer` in `LightningModule`",
+    # The command line is passed on as it came.
+    "LightningCLI's args parameter",
+    # The logs lie there already, and in their folder two loggers write side by side.
+    "Checkpoint directory .* exists and is not empty",
+    "Experiment logs directory .* exists and is not empty",
+    "`isinstance.treespec, LeafSpec.` is deprecated",
+)
+ADVERTISEMENT = "litlogger"
 
 
 class LesionCLI(LightningCLI):
@@ -63,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one LightningCLI subcommand; what the user can mend ends in one line, not in a traceback."""
     for advice in UNFIT_ADVICE:
         warnings.filterwarnings("ignore", f".*{advice}")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_news)
     try:
         LesionCLI(
             LesionModule,
@@ -72,8 +85,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             trainer_defaults={"default_root_dir": "runs/lesion"},
             save_config_kwargs={"overwrite": True},
         )
-    except (DatasetError, WeightsUnavailable) as error:
+    except (DatasetError, WeightsUnavailable, UnfitSetting) as error:
         sys.exit(f"error: {error}")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return ADVERTISEMENT not in record.getMessage()
 
 
 def _checkpoints(folder: str) -> list[pl.Callback]:

@@ -15,6 +15,7 @@ from handler.bundle import Bundle, Manifest, Precision
 from handler.decision import calibrate
 from handler.predictor import Prediction, Predictor
 from lightning_module.datasets import Table
+from lightning_module.datasets.errors import fault
 from lightning_module.metrics import Scores
 from lightning_module.splits import Rows, group_ids
 
@@ -85,7 +86,7 @@ def probabilities(manifest: Manifest, logits: NDArray[np.float32]) -> NDArray[np
 def answers(predictor: Predictor, chunks: Iterable[list[bytes]]) -> list[Prediction]:
     """The served answer to every image; RefusedImages if there is none to some."""
     found = [answer for items in chunks for answer in predictor.predict(items)]
-    refused = {row: answer.message for row, answer in enumerate(found) if not isinstance(answer, Prediction)}
+    refused = {row: fault(answer) for row, answer in enumerate(found) if not isinstance(answer, Prediction)}
     if refused:
         raise RefusedImages(refused)
     return [answer for answer in found if isinstance(answer, Prediction)]

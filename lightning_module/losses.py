@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_module.settings import UnfitSetting
+
 
 class BinaryCrossEntropy(nn.Module):
     """Binary cross-entropy; `positive_weight` multiplies the loss of malignant samples."""
@@ -88,11 +90,13 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 def make(name: str, head: str, **options: Any) -> nn.Module:
     """The loss by name; ValueError where it does not fit the head."""
     if name not in LOSSES:
-        raise ValueError(f"Unknown loss {name!r}. Known: {', '.join(LOSSES)}.")
+        raise UnfitSetting(f"Unknown loss {name!r}. Known: {', '.join(LOSSES)}.")
     if (name == "cross_entropy") != (head == "softmax"):
-        raise ValueError(f"Loss {name!r} does not fit a {head} head: softmax takes cross_entropy, sigmoid the others.")
+        raise UnfitSetting(
+            f"Loss {name!r} does not fit a {head} head: softmax takes cross_entropy, sigmoid the others."
+        )
     if name == "weighted_bce" and "positive_weight" not in options:
-        raise ValueError("weighted_bce needs positive_weight: how many times a malignant sample counts.")
+        raise UnfitSetting("weighted_bce needs positive_weight: how many times a malignant sample counts.")
     return LOSSES[name](**options)
 
 

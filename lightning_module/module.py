@@ -18,6 +18,7 @@ from lightning_module import losses, networks, schedules
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
 from lightning_module.occlusion import RandomOcclusion
+from lightning_module.settings import UnfitSetting
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -138,7 +139,7 @@ class LesionModule(pl.LightningModule):
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         if options["optimizer"] not in OPTIMISERS:
-            raise ValueError(f"Unknown optimizer {options['optimizer']!r}. Known: {', '.join(OPTIMISERS)}.")
+            raise UnfitSetting(f"Unknown optimizer {options['optimizer']!r}. Known: {', '.join(OPTIMISERS)}.")
         make = OPTIMISERS[options["optimizer"]]
         optimizer = make(groups, lr=options["lr"], **(options["optimizer_options"] or {}))
         total = max(1, int(self.trainer.estimated_stepping_batches))
@@ -209,10 +210,10 @@ class LesionModule(pl.LightningModule):
 
 def _malignant_indices(head: str, classes: Sequence[str], malignant: Sequence[str]) -> list[int]:
     if head not in ("sigmoid", "softmax"):
-        raise ValueError(f"Unknown head {head!r}: sigmoid or softmax.")
+        raise UnfitSetting(f"Unknown head {head!r}: sigmoid or softmax.")
     unknown = [name for name in malignant if name not in classes]
     if unknown or not malignant:
-        raise ValueError(f"malignant must name some of the classes {list(classes)}; unknown: {unknown}.")
+        raise UnfitSetting(f"malignant must name some of the classes {list(classes)}; unknown: {unknown}.")
     if head == "sigmoid" and list(classes) != ["benign", "malignant"]:
-        raise ValueError("A sigmoid head has the classes benign, malignant.")
+        raise UnfitSetting("A sigmoid head has the classes benign, malignant.")
     return [0] if head == "sigmoid" else [list(classes).index(name) for name in malignant]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from handler.networks import ARCHITECTURES, Network
 from handler.networks import build as untrained
+from lightning_module.settings import UnfitSetting
 from lightning_module.vision import models
 
 __all__ = ["ARCHITECTURES", "Network", "WeightsUnavailable", "build"]
@@ -39,6 +40,8 @@ def build(architecture: str, num_outputs: int, weights: str | None = None, **opt
 
     WeightsUnavailable says why there are none and how to go on without.
     """
+    if architecture not in ARCHITECTURES:
+        raise UnfitSetting(f"Unknown architecture {architecture!r}. Known: {', '.join(sorted(ARCHITECTURES))}.")
     network = untrained(architecture, num_outputs, **options)
     if weights is not None:
         state = _imagenet(architecture) if weights == "imagenet" else _from_file(Path(weights))

@@ -11,6 +11,8 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
+from lightning_module.settings import UnfitSetting
+
 Schedule = Callable[[float], float]
 
 
@@ -81,12 +83,12 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 def make(name: str, **options: Any) -> Schedule:
     """The schedule by name with its options bound; ValueError for an unknown name or option."""
     if name not in SCHEDULES:
-        raise ValueError(f"Unknown schedule {name!r}. Known: {', '.join(SCHEDULES)}.")
+        raise UnfitSetting(f"Unknown schedule {name!r}. Known: {', '.join(SCHEDULES)}.")
     bound = partial(SCHEDULES[name], **options)
     try:
         bound(0.0)
     except TypeError as error:
-        raise ValueError(f"Schedule {name!r}: {error}") from None
+        raise UnfitSetting(f"Schedule {name!r}: {error}") from None
     return bound
 
 

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lightning_module.datasets.table import Table
+from lightning_module.settings import UnfitSetting
 
 Rows = NDArray[np.int64]
 GROUPS = ("lesion", "patient")
@@ -137,7 +138,7 @@ def _held_out(table: Table, rows: Rows, share: float, seed: int) -> tuple[Rows, 
     if share == 0:
         return rows, np.empty(0, dtype=np.int64)
     if not 0 < share <= 0.5:
-        raise ValueError(f"A held-out share of {share} makes no sense; give one between 0 and 0.5.")
+        raise UnfitSetting(f"A held-out share of {share} makes no sense; give one between 0 and 0.5.")
     groups = len(np.unique(group_ids(table.frame.iloc[rows])))
     cut = Fraction(share).limit_denominator(min(FINEST, max(2, groups // 2)))
     cut = max(cut, Fraction(1, max(2, min(FINEST, groups))))
@@ -149,7 +150,7 @@ def _folds(table: Table, rows: Rows, folds: int, seed: int) -> list[Rows]:
     frame = table.frame.iloc[rows]
     groups = group_ids(frame)
     if len(np.unique(groups)) < folds:
-        raise ValueError(f"{len(np.unique(groups))} lesions or patients cannot make {folds} folds.")
+        raise UnfitSetting(f"{len(np.unique(groups))} lesions or patients cannot make {folds} folds.")
     strata = _pooled(frame["diagnosis"], _pooled(frame["malignant"].astype("string"), "any", folds), folds)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from handler.errors import Rejection
+
+ALLOW_MISSING = "--data.allow_missing true (fit) or --allow-missing (bundle, evaluate)"
+
 
 class DatasetError(ValueError):
     """A dataset folder that cannot be trained on as it is."""
@@ -36,6 +40,16 @@ class UnreadableImages(DatasetError):
             f"{len(reasons)} of {total} images cannot be read:\n{lines}\n"
             "Download them again, or remove their rows from the metadata."
         )
+
+
+def fault(rejection: Rejection) -> str:
+    """What is wrong with a file, for somebody who has it on disk and sends it to nobody."""
+    plain = {
+        "empty_body": "the file is empty",
+        "not_an_image": "no JPEG, PNG, BMP, TIFF or WebP file",
+        "truncated_image": "the file is damaged or incomplete",
+    }
+    return plain.get(rejection.reason) or rejection.message.partition(". ")[0]
 
 
 def shortened(values: Iterable[object], limit: int = 5) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightning_module.datasets.errors import DatasetError, UnknownValues, require_file, shortened
+from lightning_module.datasets.errors import ALLOW_MISSING, DatasetError, UnknownValues, require_file, shortened
 from lightning_module.datasets.reading import image_index, keep_present, known, logger, read_csv, years
 from lightning_module.datasets.table import Table
 
@@ -42,7 +42,7 @@ def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False
     if unknown := int((~labelled).sum()):
         story = f"{truth_path}: {unknown} of {len(rows)} rows are of class UNK, which is neither benign nor malignant"
         if not allow_missing:
-            raise UnknownValues(f"{story}. Pass allow_missing to drop them.")
+            raise UnknownValues(f"{story}. Pass {ALLOW_MISSING} to drop them.")
         logger.warning("%s. Dropping them.", story)
         dropped["class UNK"] = unknown
         rows = rows[labelled]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightning_module.datasets.errors import UnknownValues, require_file
+from lightning_module.datasets.errors import ALLOW_MISSING, UnknownValues, require_file
 from lightning_module.datasets.reading import image_index, keep_present, known, logger, read_csv, require_values, years
 from lightning_module.datasets.table import Table
 
@@ -39,7 +39,7 @@ def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False
     if undecided.any():
         story = f"{path}: {undecided.sum()} of {len(rows)} rows are neither Benign nor Malignant by diagnosis_1"
         if not allow_missing:
-            raise UnknownValues(f"{story}. Pass allow_missing to drop them.")
+            raise UnknownValues(f"{story}. Pass {ALLOW_MISSING} to drop them.")
         logger.warning("%s. Dropping them.", story)
         dropped["undecided diagnosis"] = int(undecided.sum())
         rows = rows[~undecided]

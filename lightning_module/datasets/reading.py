@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightning_module.datasets.errors import MissingColumns, MissingFiles, UnknownValues, shortened
+from lightning_module.datasets.errors import ALLOW_MISSING, MissingColumns, MissingFiles, UnknownValues, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def keep_present(
         return present, {}
     story = f"{len(missing)} of {len(names)} images are missing: {shortened(missing)}; expected {where}"
     if not allow_missing:
-        raise MissingFiles(f"{root}: {story}. Complete the download, or pass allow_missing to drop those rows.")
+        raise MissingFiles(f"{root}: {story}. Complete the download, or pass {ALLOW_MISSING} to drop those rows.")
     logger.warning("%s: %s. Dropping %d rows.", root, story, len(missing))
     return present, {"missing image": len(missing)}
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from handler.decode import Limits, decode
 from handler.errors import Rejection
-from lightning_module.datasets.errors import DatasetError, UnknownValues, UnreadableImages, shortened
+from lightning_module.datasets.errors import DatasetError, UnknownValues, UnreadableImages, fault, shortened
 from lightning_module.datasets.reading import require_values
 
 DTYPES = {
@@ -116,7 +116,7 @@ class Table:
             try:
                 decode(self.image_bytes(row), limits, target=32)
             except Rejection as error:
-                return error.message
+                return fault(error)
             except (OSError, KeyError) as error:
                 return str(error)
             return None

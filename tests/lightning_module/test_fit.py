@@ -183,7 +183,31 @@ def test_unreadable_images_are_named_before_training(tmp_path: Path) -> None:
         victim.write_bytes(b"not an image")
     with pytest.raises(SystemExit) as refusal:
         main(arguments(broken, tmp_path / "run"))
-    assert all(victim.name in str(refusal.value) for victim in victims)
+    assert all(f"{victim.name}: no JPEG, PNG, BMP, TIFF or WebP file" in str(refusal.value) for victim in victims)
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("--model.malignant=[melanoma]", "unknown: ['melanoma']"),
+        ("--model.architecture=resnet19", "Unknown architecture 'resnet19'"),
+        ("--model.schedule=sometimes", "Unknown schedule 'sometimes'"),
+        ("--model.loss=bce", "does not fit a softmax head"),
+    ],
+)
+def test_a_setting_that_cannot_be_ends_in_one_line(folder: Path, tmp_path: Path, setting: str, complaint: str) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        main(arguments(folder, tmp_path / "run", setting))
+    assert complaint in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_first_run_says_nothing_that_nobody_can_use(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lightning_module", *arguments(folder, tmp_path / "run", "--trainer.max_epochs=1")]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for noise in ("litlogger", "is not empty", "LightningCLI's args", "LeafSpec"):
+        assert noise not in told.stdout + told.stderr
+    assert "epoch 0: " in told.stdout
 
 
 @pytest.mark.slow
