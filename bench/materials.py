@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from handler.bundle import WEIGHTS, Bundle, Manifest
+from handler.bundle import GRAPH_CONSTANTS, WEIGHTS, Bundle, Manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -127,7 +127,9 @@ def _save_torchscript(bundle: Path, output: Path) -> None:
             return torch.cat([zeros, odds, *[zeros - 100.0] * len(FILLERS)], 1)
 
     network = build(manifest.architecture, manifest.outputs, **manifest.architecture_options)
-    network.load_state_dict(load_file(bundle / WEIGHTS))
+    tensors = load_file(bundle / WEIGHTS)
+    tensors.pop(GRAPH_CONSTANTS, None)
+    network.load_state_dict(tensors)
     size = manifest.geometry.size
     with torch.inference_mode():
         decided = Decided(network.float().eval()).eval()

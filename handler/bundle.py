@@ -24,6 +24,8 @@ from handler.unpacking import unpack
 
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
+GRAPH_CONSTANTS = "openvino.constants"
+"""The one tensor in it that is no weight: what a graph needs besides, such as its normalisation."""
 CARD = "MODEL_CARD.md"
 
 Precision = Literal["int8", "bf16", "fp32"]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handler import backends, decision, familiarity, quality
-from handler.bundle import Bundle, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
+from handler.bundle import WEIGHTS, Bundle, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
 from handler.decode import Limits, decode
 from handler.geometry import Geometry
 from handler.predictor import Prediction, Predictor
-from lightning_module import calibration, export, packing, quantise
+from lightning_module import calibration, export, packing, quantise, sharing
 from lightning_module.evaluation import CHUNK, answers
 from lightning_module.folding import fold_and_round
 from lightning_module.metrics import Interval, Scores, auroc
@@ -224,9 +224,10 @@ def _bounds(interval: Interval) -> tuple[float, float]:
 def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> None:
     network = fold_and_round(trained.network)
     graph = export.graph(network, trained.geometry.size, trained.normalisation.mean, trained.normalisation.std)
-    export.save(graph, folder / FLOAT)
-    export.save(quantise.int8(graph, trained.pixels(images)), folder / INT8)
     packing.write_weights(network, folder)
+    export.save(graph, folder / FLOAT)
+    sharing.share(folder / FLOAT, folder / WEIGHTS)
+    export.save(quantise.int8(graph, trained.pixels(images)), folder / INT8)
 
 
 def _ask(folder: Path, items: Sequence[bytes], precision: Precision) -> list[Prediction]:

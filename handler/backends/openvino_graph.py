@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
 from handler.backends import Output
-from handler.bundle import Bundle, Precision
+from handler.bundle import WEIGHTS, Bundle, Precision
 from handler.errors import BundleError
 
 # On processors with AMX OpenVINO computes in bf16 unless told otherwise.
@@ -23,7 +24,10 @@ class OpenvinoGraph:
         self.name: str = precision
         self.precision: Precision = precision
         self.size = bundle.manifest.geometry.size
-        path = bundle.path(bundle.manifest.backends[precision])
+        graph = bundle.manifest.backends[precision]
+        path, own = bundle.path(graph), str(PurePosixPath(graph).with_suffix(".bin"))
+        # A graph without constants of its own points into the weights; OpenVINO maps either file and copies neither.
+        constants = bundle.path(own if own in bundle.manifest.files else WEIGHTS)
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
@@ -34,7 +38,8 @@ class OpenvinoGraph:
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
         try:
-            compiled = openvino.Core().compile_model(path, "CPU", config)
+            core = openvino.Core()
+            compiled = core.compile_model(core.read_model(path, constants), "CPU", config)
             self._logits, self._features = compiled.output("logits"), compiled.output("features")
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from handler.backends import Output, buckets
-from handler.bundle import WEIGHTS, Bundle, Normalisation, Precision
+from handler.bundle import GRAPH_CONSTANTS, WEIGHTS, Bundle, Normalisation, Precision
 from handler.errors import BackendError, BundleError
 from handler.networks import Network, build
 
@@ -113,8 +113,10 @@ def _network(bundle: Bundle) -> Network:
     path = bundle.path(WEIGHTS)
     try:
         network = build(manifest.architecture, manifest.outputs, **manifest.architecture_options)
+        tensors = load_file(path)
+        tensors.pop(GRAPH_CONSTANTS, None)
         # Weights that 16 bits hold exactly are stored in 16 bits; load_state_dict widens them.
-        network.load_state_dict(load_file(path))
+        network.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BundleError(f"{path} does not fit architecture {manifest.architecture}: {reason}") from None

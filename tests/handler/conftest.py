@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from handler import familiarity, quality
-from handler.bundle import MANIFEST, digest
+from handler.bundle import MANIFEST, WEIGHTS, digest
 from handler.geometry import Geometry
 from handler.networks import build
 from handler.predictor import Predictor
 from handler.seal import sealed
-from lightning_module import export, packing, synthetic_bundle
+from lightning_module import export, packing, sharing, synthetic_bundle
 from lightning_module.folding import fold_and_round
 from tests.handler import drawing
 
@@ -87,7 +87,9 @@ def resnet_bundle(sigmoid_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     packing.write_weights(network, folder)
     manifest = json.loads((folder / MANIFEST).read_text())
     mean, std = manifest["normalisation"]["mean"], manifest["normalisation"]["std"]
-    export.save(export.graph(network, 64, mean, std), folder / manifest["backends"]["fp32"])
+    graph = folder / manifest["backends"]["fp32"]
+    export.save(export.graph(network, 64, mean, std), graph)
+    sharing.share(graph, folder / WEIGHTS)
     manifest |= {"architecture": "resnet18", "golden": [], "backends": {"fp32": manifest["backends"]["fp32"]}}
     manifest["preferred"] = "fp32"
     manifest["files"] = {name: digest(folder / name) for name in manifest["files"]}

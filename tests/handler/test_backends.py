@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from handler import backends
 from handler.backends import buckets, processor
-from handler.bundle import MANIFEST, WEIGHTS, Bundle, Manifest
+from handler.bundle import MANIFEST, WEIGHTS, Bundle, Manifest, digest
 from handler.errors import BackendError, BundleError
 from handler.geometry import Geometry
 from tests.handler import drawing
@@ -58,6 +61,32 @@ def test_torch_and_openvino_agree(resnet_bundle: Path) -> None:
     assert found.features.shape == expected.features.shape
     assert np.abs(found.logits - expected.logits).max() <= 1e-3
     assert np.abs(found.features - expected.features).max() <= 1e-3
+
+
+def test_torch_and_openvino_read_one_copy_of_the_weights(resnet_bundle: Path, edited: Edit) -> None:
+    folder = edited(resnet_bundle, lambda _: None)
+    tensors = load_file(folder / WEIGHTS)
+    save_file(tensors | {"head.bias": tensors["head.bias"] + 1}, folder / WEIGHTS)
+    with pytest.raises(BundleError, match=WEIGHTS):
+        Bundle.load(folder)
+    edited(resnet_bundle, lambda _: None, refresh=(WEIGHTS,))
+    for name in ("fp32", "torch-cpu"):
+        before, after = (backends.load(Bundle.load(one), name, threads=1) for one in (resnet_bundle, folder))
+        assert after.infer(batch(2)).logits == pytest.approx(before.infer(batch(2)).logits + 1, abs=1e-4)
+
+
+def test_a_graph_with_constants_of_its_own_reads_those(resnet_bundle: Path, edited: Edit) -> None:
+    def give(manifest: dict[str, Any]) -> None:
+        manifest["files"]["openvino/float.bin"] = digest(own)
+
+    folder = edited(resnet_bundle, lambda _: None)
+    graph = folder / "openvino/float.xml"
+    expected = backends.load(Bundle.load(folder), "fp32", threads=1).infer(batch(2))
+    own = shutil.copyfile(folder / WEIGHTS, graph.with_suffix(".bin"))
+    (folder / WEIGHTS).write_bytes(b"not read")
+    edited(resnet_bundle, give, refresh=(WEIGHTS,))
+    found = backends.load(Bundle.load(folder), "fp32", threads=1).infer(batch(2))
+    assert np.array_equal(found.logits, expected.logits)
 
 
 def test_int8_and_bf16_stay_near_fp32(sigmoid_bundle: Path) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 
-from handler.bundle import CARD, MANIFEST, Bundle
+from handler.bundle import CARD, GRAPH_CONSTANTS, MANIFEST, WEIGHTS, Bundle
 from handler.errors import BundleError
 from handler.notice import NOTICE
 from handler.predictor import Prediction, Predictor
@@ -82,6 +83,17 @@ def test_openvino_and_torch_compute_from_the_same_stored_weights(made: Made) -> 
     items = [table.image_bytes(row) for row in range(16)]
     torch_cpu, openvino = (Predictor.load(made.bundle, name, threads=1).logits(items) for name in ("torch-cpu", "fp32"))
     assert np.abs(torch_cpu - openvino).max() <= 1e-3
+
+
+def test_the_weights_are_stored_once_in_float_and_once_in_int8(made: Made) -> None:
+    stored = Bundle.load(made.bundle).manifest.files
+    assert {name for name in stored if name.endswith((".bin", ".xml")) or name == WEIGHTS} == {
+        WEIGHTS,
+        "openvino/float.xml",
+        "openvino/model.xml",
+        "openvino/model.bin",
+    }
+    assert load_file(made.bundle / WEIGHTS)[GRAPH_CONSTANTS].nbytes < 1000
 
 
 def test_temperature_and_threshold_hold_on_the_validation_split(made: Made) -> None:
