@@ -22,6 +22,9 @@ check() { # WHAT COMMAND... : runs the command, says how it went
   if seen=$("$@" 2>&1); then echo "ok   $what${seen:+: $seen}"; else echo "FAIL $what: $seen"; failed=1; fi
 }
 
+command -v kubectl >/dev/null || { echo "kubectl is not installed" >&2; exit 1; }
+kubectl version --request-timeout=10s >/dev/null 2>&1 \
+  || { echo "no cluster answers: set KUBECONFIG or a context; kubectl cluster-info says what is tried" >&2; exit 1; }
 k get deployment dermserve >/dev/null || { echo "no deployment dermserve in namespace $namespace: kubectl apply -k k8s/overlays/cpu" >&2; exit 1; }
 check "the rollout is complete" k rollout status deployment/dermserve --timeout=300s
 pod=$(k get pods --selector app.kubernetes.io/name=dermserve,app.kubernetes.io/component=inference \

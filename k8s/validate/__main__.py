@@ -25,7 +25,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     objects = sum(len(manifests) for manifests in builds.values())
-    print(f"built {len(builds)} kustomizations, {objects} objects: {', '.join(builds)}")
+    print(f"built {len(builds)} kustomizations, {objects} objects: {', '.join(builds)}", flush=True)
 
     def each(check: Callable[[list[dict[str, object]]], list[Finding]]) -> list[Finding]:
         return [

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,42 @@ import yaml
 from k8s.validate.finding import Finding, Manifest
 
 CHECK = "policy"
+SIGN_OF_LIFE_S = 15.0
 REQUIREMENT = "checkov==3.3.30"
 HERE = Path(__file__).resolve().parent
 VENV = HERE.parents[1] / "build" / "checkov"
 
 
+class NoCheckov(Exception):
+    """It cannot be installed; says why."""
+
+
 def checkov() -> Path:
-    """The program; installs it on first use."""
-    program = VENV / "bin" / "checkov"
+    """The program; installs it on first use, and tells that it is at it. NoCheckov where that fails."""
     marker = VENV / REQUIREMENT
     if not marker.exists():
-        print(f"installing {REQUIREMENT} into build/checkov (a minute, once)", file=sys.stderr, flush=True)
+        print(f"installing {REQUIREMENT} into build/checkov (some minutes, once)", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
         pip = [str(VENV / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT]
-        subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
+        _patiently(pip)
         marker.touch()
-    return program
+    return VENV / "bin" / "checkov"
+
+
+def _patiently(command: list[str]) -> None:
+    """Runs a command whose output nobody needs unless it fails, with a sign of life now and then."""
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        while True:
+            try:
+                status = process.wait(SIGN_OF_LIFE_S)
+                break
+            except subprocess.TimeoutExpired:
+                print(f"  still at it after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        output.seek(0)
+        told = output.read().strip().splitlines()
+    if status:
+        raise NoCheckov(told[-1] if told else f"pip ended with {status}")
 
 
 def exceptions() -> list[dict[str, str]]:
@@ -78,7 +99,11 @@ def check(builds: dict[str, list[Manifest]], dockerfile: Path) -> list[Finding]:
             file = Path(scratch, target.replace("/", "-") + ".yaml")
             file.write_text(yaml.safe_dump_all(manifests), encoding="utf-8")
             files.append(file)
-        failures = [*scan(files, "kubernetes"), *scan([dockerfile], "dockerfile")]
+        try:
+            failures = [*scan(files, "kubernetes"), *scan([dockerfile], "dockerfile")]
+        except NoCheckov as error:
+            message = f"{REQUIREMENT} cannot be installed ({error}); ARGS=--skip-policy leaves it out"
+            return [Finding("build/checkov", CHECK, message)]
     for failure in failures:
         policy, resource = failure["check_id"], failure["resource"]
         if not _excused(policy, resource, used):

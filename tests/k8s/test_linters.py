@@ -54,6 +54,18 @@ def test_checkov_sees_a_weakened_pod_and_a_root_image(cpu: Manifests, tmp_path: 
     assert "excuses nothing any more" in found  # no training job here, so its exception is idle
 
 
+def test_installing_checkov_shows_signs_of_life_and_says_why_it_cannot(
+    cpu: Manifests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(policy, "VENV", tmp_path / "checkov")
+    monkeypatch.setattr(policy, "SIGN_OF_LIFE_S", 0.1)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    [finding] = policy.check({"cpu": cpu}, build.ROOT / "Dockerfile")
+    assert "No matching distribution" in finding.message
+    assert "--skip-policy" in finding.message
+    assert "still at it" in capsys.readouterr().err
+
+
 def test_every_exception_has_a_reason() -> None:
     for exception in policy.exceptions():
         assert set(exception) == {"policy", "resource", "reason"}
