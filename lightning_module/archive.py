@@ -107,7 +107,7 @@ def _write_zip(folder: Path, output: Path) -> None:
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            opened.writestr(entry, path.read_bytes(), compresslevel=9)
+            opened.writestr(entry, path.read_bytes(), compresslevel=6)
 
 
 def _copy(source: Path, target: Path) -> None:
