@@ -16,7 +16,7 @@ function thresholds({ thresholds: list, operating_point: served }) {
       h(
         "table",
         {},
-        h("thead", {}, h("tr", {}, ["Chosen for", "Threshold", "Sensitivity, 95 % interval", "Specificity", "95 % interval"].map((title) => h("th", { scope: "col" }, title)))),
+        h("thead", {}, h("tr", {}, ["Sensitivity aimed at", "Threshold", "Reached on validation images, 95 % interval", "Specificity there", "95 % interval"].map((title) => h("th", { scope: "col" }, title)))),
         h(
           "tbody",
           {},
