@@ -117,7 +117,7 @@ bad_model() {
 "$python" -c 'import aiohttp' || { echo "$python has no aiohttp: set PYTHON" >&2; exit 2; }
 k get deployment dermserve >/dev/null || { echo "no deployment dermserve: kubectl apply -k k8s/overlays/cpu" >&2; exit 2; }
 settled
-"$python" "$here/load.py" --url "$url" --rate 5 --seconds 1 | grep -q '"failed": 0' || { echo "$url does not answer: kubectl apply -f $here/node-port.yaml, or set URL" >&2; exit 2; }
+[[ $("$python" "$here/load.py" --url "$url" --rate 5 --seconds 1) == *'"failed": 0'* ]] || { echo "$url does not answer: kubectl apply -f $here/node-port.yaml, or set URL" >&2; exit 2; }
 old=${OLD:-$(k get deployment dermserve --output 'jsonpath={.spec.template.spec.containers[0].image}')}
 new=${NEW:-$old-next} bad=${BAD:-$old-bad}
 mkdir -p "$out"
