@@ -31,7 +31,7 @@ newest() { by_age | sed -n "\$p"; }
 settled() { # every pod of the newest version ready, and the old ones gone
   k rollout status deployment/dermserve --timeout=300s >/dev/null
   local deadline=$((SECONDS + 180))
-  while pods | grep -qE 'false|none,|Z$'; do
+  while pods | grep -E 'false|none,|Z$' >/dev/null; do
     ((SECONDS < deadline)) || { say "not settled after 180 s"; pods; return 1; }
     sleep 2
   done
