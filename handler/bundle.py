@@ -106,7 +106,7 @@ class Golden(Record):
 class Manifest(Record):
     """bundle.json. Since its second version it carries a seal, which is no part of what it tells."""
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[2] = 2
     seal: Sha256 | None = Field(default=None, exclude=True)
     name: str = "lesion"
     version: str = "1.0"
@@ -212,8 +212,7 @@ class Bundle:
             raise BundleError(
                 f"{folder / MANIFEST} is not valid: {where}: {first['msg']}; make the bundle again"
             ) from None
-        unsealed = manifest.seal is None and manifest.schema_version == 1
-        if not unsealed and sealed(json.loads(content))[FIELD] != manifest.seal:
+        if sealed(json.loads(content))[FIELD] != manifest.seal:
             raise BundleError(
                 f"{folder / MANIFEST} was edited since it was made (its seal differs): restore the bundle"
             )
