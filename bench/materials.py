@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from handler.bundle import GRAPH_CONSTANTS, WEIGHTS, Bundle, Manifest
+from handler.bundle import GRAPH_CONSTANTS, WEIGHTS, Bundle
+from handler.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"

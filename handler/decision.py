@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handler.bundle import Manifest, QualityLimits
+from handler.manifest import Manifest, QualityLimits
 
 Label = Literal["malignant", "benign", "abstain"]
 BLURRED, BADLY_EXPOSED, UNFAMILIAR = "blurred", "badly_exposed", "unfamiliar"

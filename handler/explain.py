@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from handler.bundle import WEIGHTS, Bundle, Manifest
+from handler.bundle import WEIGHTS, Bundle
 from handler.errors import BundleError
+from handler.manifest import Manifest
 
 HEAD = "head.weight"
 COLOUR = (255, 64, 0)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from handler import backends, decision, familiarity, quality
-from handler.bundle import Bundle, Manifest
+from handler.bundle import Bundle
 from handler.decode import decode
 from handler.errors import BundleError, Rejection
 from handler.explain import Explainer
 from handler.familiarity import FamiliarityReference
+from handler.manifest import Manifest
 from handler.telemetry import Stage
 
 Pixels = NDArray[np.uint8]

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handler import backends, decision, familiarity, quality
-from handler.bundle import WEIGHTS, Bundle, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
+from handler.bundle import WEIGHTS, Bundle
 from handler.decode import Limits, decode
 from handler.geometry import Geometry
+from handler.manifest import Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
 from handler.predictor import Prediction, Predictor
 from lightning_module import calibration, export, packing, quantise, sharing
 from lightning_module.evaluation import CHUNK, answers

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from handler.bundle import CARD, Bundle, Manifest
+from handler.bundle import CARD, Bundle
 from handler.errors import BackendError, BundleError
+from handler.manifest import Manifest
 from handler.notice import NOTICE
 from lightning_module import assembly, card, datasets, document, evaluate, near_duplicates, options, packing, robustness
 from lightning_module.assembly import HeldOut

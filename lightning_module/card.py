@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from handler.bundle import Manifest
+from handler.manifest import Manifest
 from lightning_module.datasets import provenance
 from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from handler.bundle import DataFingerprint, Normalisation
 from handler.geometry import Geometry
+from handler.manifest import DataFingerprint, Normalisation
 from lightning_module import splits
 from lightning_module.assembly import Trained
 from lightning_module.datasets import Table

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from handler.bundle import Bundle, DataFingerprint, Manifest
+from handler.bundle import Bundle
 from handler.errors import BackendError, BundleError
+from handler.manifest import DataFingerprint, Manifest
 from handler.notice import NOTICE
 from lightning_module import datasets, document, near_duplicates, options, robustness
 from lightning_module.checkpoint import CheckpointError, again

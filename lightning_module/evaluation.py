@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from handler.bundle import Bundle, Manifest, Precision
+from handler.bundle import Bundle
 from handler.decision import calibrate
+from handler.manifest import Manifest, Precision
 from handler.predictor import Prediction, Predictor
 from lightning_module.datasets import Table
 from lightning_module.datasets.errors import fault

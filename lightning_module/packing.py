@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from handler.bundle import MANIFEST, WEIGHTS, Golden, Manifest, digest
+from handler.bundle import MANIFEST, WEIGHTS, digest
+from handler.manifest import Golden, Manifest
 from handler.seal import sealed
 
 INTENDED_USE = (

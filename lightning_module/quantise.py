@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from handler.bundle import TOLERANCE
+from handler.manifest import TOLERANCE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from handler.bundle import WEIGHTS, DataFingerprint, Precision, Threshold
+from handler.bundle import WEIGHTS
+from handler.manifest import DataFingerprint, Precision, Threshold
 from handler.notice import NOTICE
 from lightning_module import abstention, subgroups
 from lightning_module.abstention import Abstention

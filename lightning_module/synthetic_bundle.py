@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handler.bundle import CARD, DataFingerprint
+from handler.bundle import CARD
 from handler.geometry import Geometry
+from handler.manifest import DataFingerprint
 from handler.networks import Network, build
 from handler.notice import NOTICE
 from lightning_module import calibration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from stack.problem import BadSetting
 ROOT = Path(__file__).resolve().parents[1]
 MOST_WORKERS = 4
 HIGHEST_PORT = 65535
+BACKEND = re.compile(r"int8|bf16|fp32|torch-cpu|torch-cuda(:\d+)?")
 
 MEANINGS = {
     "PORT": ("8000", "the gateway's port: page and API"),
@@ -60,6 +62,9 @@ class Settings:
             wrong.append(f"DERMSERVE_CONFIG: {config} is missing; name TorchServe's config.properties")
         elif not store:
             store = properties.read(config).get("model_store")
+        backend = environment.get("DERMSERVE_BACKEND")
+        if backend and not BACKEND.fullmatch(backend):
+            wrong.append(f"DERMSERVE_BACKEND={backend!r} is not {MEANINGS['DERMSERVE_BACKEND'][1]}")
         usable = cores.available()
         workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS))
         settings = cls(

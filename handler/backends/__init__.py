@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.backends import processor
-from handler.bundle import Bundle, Manifest, Precision
+from handler.bundle import Bundle
 from handler.errors import BackendError
+from handler.manifest import Manifest, Precision
 
 FASTEST_FIRST: tuple[Precision, ...] = ("int8", "bf16", "fp32")
 

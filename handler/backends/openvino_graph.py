@@ -10,8 +10,9 @@ import openvino
 from numpy.typing import NDArray
 
 from handler.backends import Output
-from handler.bundle import WEIGHTS, Bundle, Precision
+from handler.bundle import WEIGHTS, Bundle
 from handler.errors import BundleError
+from handler.manifest import Precision
 
 # On processors with AMX OpenVINO computes in bf16 unless told otherwise.
 HINTS: dict[Precision, str] = {"int8": "f32", "bf16": "bf16", "fp32": "f32"}

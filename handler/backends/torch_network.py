@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from handler.backends import Output, buckets
-from handler.bundle import GRAPH_CONSTANTS, WEIGHTS, Bundle, Normalisation, Precision
+from handler.bundle import GRAPH_CONSTANTS, WEIGHTS, Bundle
 from handler.errors import BackendError, BundleError
+from handler.manifest import Normalisation, Precision
 from handler.networks import Network, build
 
 

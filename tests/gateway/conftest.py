@@ -86,10 +86,12 @@ def standing() -> Iterator[Gateway]:
     """A gateway with the default settings for all tests that only ask it something."""
     fake = FakeTorchServe()
     gateway = Gateway(quick(fake))
-    until(gateway.ready)
-    yield gateway
-    gateway.stop()
-    fake.close()
+    try:
+        until(gateway.ready)
+        yield gateway
+    finally:
+        gateway.stop()
+        fake.close()
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from handler import backends
 from handler.backends import buckets, processor
-from handler.bundle import MANIFEST, WEIGHTS, Bundle, Manifest, digest
+from handler.bundle import MANIFEST, WEIGHTS, Bundle, digest
 from handler.errors import BackendError, BundleError
 from handler.geometry import Geometry
+from handler.manifest import Manifest
 from tests.handler import drawing
 from tests.handler.conftest import Edit
 

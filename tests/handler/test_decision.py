@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.bundle import Manifest, QualityLimits
 from handler.decision import calibrate, label, reasons
+from handler.manifest import Manifest, QualityLimits
 
 
 def manifest(**changes: Any) -> Manifest:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from handler.bundle import WEIGHTS, DataFingerprint, Histogram, Manifest, Threshold
+from handler.bundle import WEIGHTS
 from handler.geometry import Geometry
+from handler.manifest import DataFingerprint, Histogram, Manifest, Threshold
 from handler.predictor import Measured, Model, Prediction
 from lightning_module.datasets import Table
 from lightning_module.evaluation import Evaluation

@@ -11,8 +11,9 @@ import yaml
 from torch import nn
 
 from handler import backends, predictor
-from handler.bundle import Bundle, DataFingerprint
+from handler.bundle import Bundle
 from handler.geometry import Geometry
+from handler.manifest import DataFingerprint
 from lightning_module import cli
 from lightning_module.assembly import HeldOut, Trained, assemble, run
 from lightning_module.datasets.rendering import LOOKS, lesion_jpeg

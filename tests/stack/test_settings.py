@@ -52,6 +52,17 @@ def test_a_port_that_is_none_names_its_variable(port: str) -> None:
         Settings.read({"PORT": port})
 
 
+@pytest.mark.parametrize("backend", ["", "int8", "torch-cpu", "torch-cuda", "torch-cuda:1"])
+def test_a_known_backend_may_be_chosen(backend: str) -> None:
+    Settings.read({"DERMSERVE_BACKEND": backend})
+
+
+@pytest.mark.parametrize("backend", ["int4", "cuda", "torch-cuda:x"])
+def test_an_unknown_backend_is_told_before_anything_starts(backend: str) -> None:
+    with pytest.raises(BadSetting, match=f"^DERMSERVE_BACKEND='{backend}' is not int8, bf16, fp32, torch-cpu or"):
+        Settings.read({"DERMSERVE_BACKEND": backend})
+
+
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(BadSetting) as told:
         Settings.read({"PORT": "x", "DERMSERVE_THREADS": "0", "DERMSERVE_CONFIG": "/nope"})
