@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,45 +15,34 @@ import pytest
 from image.hooks.await_gateway import await_gateway, connections, state
 from image.hooks.drain import drain
 from image.hooks.first_process import await_handler, heeds_sigterm, tell
+from tests.k8s.small_server import JsonHandler, SmallServer, running
 
 
-class Gateway(ThreadingHTTPServer):
+class Gateway(SmallServer):
     """Answers /readyz by its own state and /drain at once."""
 
     draining = False
-    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(Handler)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonHandler):
     server: Gateway
 
     def do_GET(self) -> None:
         checks = {"not_draining": not self.server.draining, "workers_ready": False}
-        self._answer(503, {"ready": False, "checks": checks})
+        self.answer(503, {"ready": False, "checks": checks})
 
     def do_POST(self) -> None:
         self.server.draining = True
-        self._answer(200, {"drained": True, "in_flight": 0})
-
-    def _answer(self, status: int, document: object) -> None:
-        content = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+        self.answer(200, {"drained": True, "in_flight": 0})
 
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    with Gateway(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running(Gateway()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def free_port() -> int:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from k8s.proof.load import load
+from tests.k8s.small_server import JsonHandler, SmallServer, running
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Every fourth prediction fails."""
+class EveryFourthFails(JsonHandler):
+    """503 for every fourth prediction."""
 
     protocol_version = "HTTP/1.1"
     count = itertools.count(1)
@@ -23,27 +21,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         status = 503 if next(self.count) % 4 == 0 else 200
-        content = json.dumps({"model": {"version": "1.0", "sha256": "abcdef0123"}}).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+        self.answer(status, {"model": {"version": "1.0", "sha256": "abcdef0123"}})
 
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running(SmallServer(EveryFourthFails)) as serving:
         yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
 
 
 def test_failures_are_counted_by_status_and_by_exception(server: str) -> None:
