@@ -21,7 +21,11 @@ class Served(_Model):
 
 
 class Prediction(_Model):
-    """The answer for one image; `notice` goes wherever `probability` goes."""
+    """The answer for one image; `notice` goes wherever `probability` goes.
+
+    `sensitivity` is the sensitivity that the threshold was chosen for, on validation data; `Client.model` has what was
+    measured.
+    """
 
     label: Literal["malignant", "benign", "abstain"]
     probability: float | None
@@ -37,7 +41,7 @@ class Prediction(_Model):
 
 
 class Lesion(_Model):
-    """One lesion of a comparison; `error` says why it could not be analysed."""
+    """One lesion of a comparison: what its `Prediction` would say, or in `error` why it could not be analysed."""
 
     index: int
     filename: str | None
@@ -47,7 +51,15 @@ class Lesion(_Model):
     score_difference: float | None
     ugly_duckling: bool
     same_as: int | None = None
-    label: str | None = None
+    label: Literal["malignant", "benign", "abstain"] | None = None
+    probability: float | None = None
+    threshold: float | None = None
+    sensitivity: float | None = None
+    reasons: list[str] = []
+    quality: dict[str, float | None] = {}
+    model: Served | None = None
+    notice: str | None = None
+    classes: dict[str, float] | None = None
     heatmap: str | None = None
     error: dict[str, Any] | None = None
 

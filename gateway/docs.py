@@ -85,14 +85,18 @@ def render(api: dict[str, Any], url: str) -> str:
 <header>
 <h1>{escape(info["title"])} API</h1>
 <p>{escape(info["summary"])} <strong>{_text(info["description"])}</strong></p>
-<nav aria-label="Contents"><ul>{links}<li><a href="#python">Python</a></li><li><a href="#errors">Errors</a></li>
-<li><a href="/openapi.json">openapi.json</a></li><li><a href="/">the page</a></li></ul></nav>
+<nav aria-label="Contents"><ul>{links}<li><a href="#python">Python</a></li><li><a href="#fields">Fields</a></li>
+<li><a href="#errors">Errors</a></li><li><a href="/openapi.json">openapi.json</a></li>
+<li><a href="/">the page</a></li></ul></nav>
 </header>
 <main>
 {key}
 {operations}
 <section id="python"><h2>Python</h2><p>Typed, sync (<code>Client</code>) and async (<code>AsyncClient</code>);
 busy and lost requests are sent again.</p>{_code(PYTHON.format(url=url))}</section>
+<section id="fields"><h2>Fields</h2>
+<div class="wide"><table><thead><tr><th>In</th><th>Field</th><th>What it is</th></tr></thead>
+<tbody>{_fields(api["components"]["schemas"])}</tbody></table></div></section>
 <section id="errors"><h2>Errors</h2>
 <p>Every error is <code>application/problem+json</code> (RFC 9457). Decide by <code>reason</code>, which stays;
 show <code>detail</code>, which says what to do.</p>
@@ -124,6 +128,15 @@ def _response(status: str, response: dict[str, Any]) -> str:
     if not examples:
         return f'<p class="answer">{summary}</p>'
     return f"<details{' open' if status == '200' else ''}><summary>{summary}</summary>{examples}</details>"
+
+
+def _fields(schemas: dict[str, Any]) -> str:
+    return "".join(
+        f"<tr><td>{name}</td><td><code>{field}</code></td><td>{_text(facts['description'])}</td></tr>"
+        for name, schema in schemas.items()
+        for field, facts in schema.get("properties", {}).items()
+        if "description" in facts
+    )
 
 
 def _reasons() -> str:

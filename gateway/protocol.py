@@ -78,6 +78,9 @@ class PatientProtocol(HttpToolsProtocol):
             self._give_up(
                 Problem("malformed_request", "Too many requests on one connection at once. Wait for answers.")
             )
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            self._give_up(Problem("malformed_request", "Send the header `Host` once: HTTP/1.1 requires it."))
         self._in_body = self._moved_on = True
         self._unwatch()
         super().on_headers_complete()

@@ -113,7 +113,11 @@ SCHEMAS: dict[str, Schema] = {
                     "description": "calibrated probability of malignancy; null when the model abstains",
                 },
                 "threshold": {**SHARE, "description": "from here on the label is malignant"},
-                "sensitivity": {**SHARE, "description": "the sensitivity for which the threshold was chosen"},
+                "sensitivity": {
+                    **SHARE,
+                    "description": "the sensitivity that the threshold was chosen for, on validation data; "
+                    "`/v1/model` has what was measured",
+                },
                 "reasons": {"type": "array", "items": TEXT, "description": "why the model abstains"},
                 "quality": {
                     "type": "object",
@@ -171,13 +175,18 @@ SCHEMAS: dict[str, Schema] = {
                 "type": ["integer", "null"],
                 "description": "index of an earlier image that is the same file: it makes the others look odd",
             },
-        },
-        {"error": _ref("Problem"), "label": TEXT, "heatmap": TEXT},
+        }
     ),
     "Comparison": {
         **_object(
             {
-                "lesions": {"type": "array", "items": _ref("ComparedLesion"), "description": "by rank"},
+                "lesions": {
+                    "type": "array",
+                    "description": "by rank",
+                    "items": {
+                        "allOf": [_ref("ComparedLesion"), {"anyOf": [_ref("Explanation"), _ref("Failure")]}],
+                    },
+                },
                 "ugly_duckling": {
                     "type": ["integer", "null"],
                     "description": "index of the lesion whose distance and score difference together are at least "
@@ -192,7 +201,11 @@ SCHEMAS: dict[str, Schema] = {
     "Model": {
         **_object(
             {
-                "manifest": {"type": "object", "description": "the bundle's manifest"},
+                "manifest": {
+                    "type": "object",
+                    "description": "the bundle's manifest; each of its `thresholds` names the sensitivity that it was "
+                    "chosen for, on validation data, and `report.test` what was measured on held-out images",
+                },
                 "card": {**TEXT, "description": "the model card, Markdown"},
             }
         ),

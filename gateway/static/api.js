@@ -20,7 +20,7 @@ export class Away extends Error {
 
 const LIMITS = JSON.parse(document.querySelector("meta[name=dermserve-limits]").content);
 const BUSY_TRIES = 10;
-const TIMEOUT = 60_000;
+const TIMEOUT = 120_000; // the gateway itself gives up sooner, and says why
 let askForKey = async () => null;
 let asking = null;
 let key = null;
@@ -83,9 +83,27 @@ function form(files) {
   return { method: "POST", body };
 }
 
-export const predict = async (file) => ask("v1/predict", form([file]));
-export const explain = async (file) => ask("v1/explain", form([file]));
-export const compare = async (files) => ask("v1/compare", form(files));
+/** To `fetch`, a file that was moved, changed or on a card since taken out looks like a lost connection. */
+async function checkReadable(files) {
+  for (const file of files) {
+    await file.arrayBuffer().catch(() => {
+      throw new Problem(400, { reason: "unreadable_file", detail: `The browser can no longer read ${file.name}.` });
+    });
+  }
+}
+
+async function send(path, files) {
+  try {
+    return await ask(path, form(files));
+  } catch (error) {
+    if (error.kind === "offline") await checkReadable(files);
+    throw error;
+  }
+}
+
+export const predict = (file) => send("v1/predict", [file]);
+export const explain = (file) => send("v1/explain", [file]);
+export const compare = (files) => send("v1/compare", files);
 export const model = () => ask("v1/model");
 
 /** Resolves if the server can analyse images now. A proxy may hide the address, so only its "not ready" counts. */

@@ -49,12 +49,18 @@ function drawImage(lesion) {
   byId("view-image").replaceChildren(...resultView(lesion, { model, away: queue.away, around, actions }).flat());
 }
 
+function ask(event) {
+  event.preventDefault();
+  event.returnValue = true; // what Chromium before 119 goes by
+}
+
 function draw() {
   const { view, lesion } = route();
   for (const name of VIEWS) byId(`view-${name}`).hidden = name !== view;
   const images = album.lesions.length;
   byId("view-analyse").classList.toggle("filled", images > 0);
   byId("list").hidden = images === 0;
+  (images ? addEventListener : removeEventListener)("beforeunload", ask);
   table.draw(queue.away);
   if (view === "image") drawImage(lesion);
   if (view === "compare") comparison.draw();

@@ -3,7 +3,7 @@
 import { byId, h } from "./dom.js";
 
 const noticeText = () => byId("notice").textContent.replace(/\s+/g, " ").trim();
-const FIXED = ["file", "label", "probability", "threshold", "sensitivity", "reasons", "sharpness", "exposure", "familiarity"];
+const FIXED = ["file", "label", "probability", "threshold", "target_sensitivity", "reasons", "sharpness", "exposure", "familiarity"];
 const LAST = ["model", "version", "sha256", "error", "message", "notice"];
 
 /** One flat record a lesion. */
@@ -15,7 +15,7 @@ function record({ name, answer, problem }) {
     label,
     probability,
     threshold,
-    sensitivity,
+    target_sensitivity: sensitivity,
     reasons: reasons.join(" "),
     ...quality,
     ...Object.fromEntries(Object.entries(classes ?? {}).map(([key, share]) => [`class_${key}`, share])),

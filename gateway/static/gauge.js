@@ -37,13 +37,13 @@ function bars({ edges, counts }, threshold) {
   );
 }
 
-const at = (value) => ({ "--at": `${(100 * value).toFixed(2)}%` });
+const at = (value) => ({ "--at": value });
 
 const total = ({ counts }) => counts.reduce((sum, count) => sum + count, 0).toLocaleString("en");
 
 function axis(threshold) {
   return [
-    h("div", { class: "gauge-axis" }, [0, 25, 50, 75, 100].map((tick) => h("span", {}, `${tick} %`))),
+    h("div", { class: "gauge-axis" }, [0, 25, 50, 75, 100].map((tick) => h("span", { class: "gauge-label", style: at(tick / 100) }, `${tick} %`))),
     h("div", { class: "gauge-line threshold", style: at(threshold) }),
     h("div", { class: "gauge-label threshold", style: at(threshold) }, `threshold ${percent(threshold, 1)}`),
   ];

@@ -52,7 +52,7 @@ function figures(answer, manifest) {
   const rows = [
     ["Calibrated probability", answer.probability === null ? "none given" : answer.probability.toFixed(3)],
     ["Threshold", answer.threshold?.toFixed(3)],
-    ["Sensitivity aimed at", percent(answer.sensitivity, 0)],
+    ["Threshold chosen for", `${percent(answer.sensitivity, 0)} sensitivity on validation data`],
     heldOut("sensitivity"),
     heldOut("specificity"),
     ["Model", `${answer.model.name} ${answer.model.version}`],
@@ -109,7 +109,7 @@ function refused(lesion, { retry, remove }) {
   const [title, remedy] = REFUSALS[lesion.problem.reason] ?? REFUSALS.other;
   return [
     h("div", { class: "verdict", data: { label: "failed" } }, h("h2", {}, title), h("p", {}, remedy)),
-    h("p", { class: "hint" }, `The server said: ${lesion.problem.message}`),
+    h("p", { class: "hint" }, `In detail: ${lesion.problem.message}`),
     h(
       "p",
       { class: "actions" },

@@ -65,6 +65,8 @@ export const REFUSALS = {
   not_an_image: ["This is not an image", "Add a dermoscopic image saved as JPEG, PNG, WebP, BMP or TIFF."],
   unsupported_format: ["This image format cannot be read", "Save it as JPEG or PNG and add it again."],
   truncated_image: ["The image is incomplete", "Part of the file is missing. Copy it again from the camera or phone."],
+  unreadable_file: ["The file can no longer be read", "It was moved or changed, or its card or drive was taken out. Add it again."],
+  slow_client: ["The connection is too slow for this image", "Save it at a smaller size, or try again on a better connection."],
   too_many_pixels: ["The image has too many pixels", "Save it at a smaller size and add it again."],
   too_large: ["The file is too large", "Save it as JPEG, or at a smaller size, and add it again."],
   too_small: ["The image is too small", "Use the original image, not a thumbnail."],

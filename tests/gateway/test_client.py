@@ -48,6 +48,8 @@ def test_a_comparison_the_model_and_readiness(standing: Gateway) -> None:
         assert comparison.ugly_duckling == 2
         assert comparison.lesions[0].filename == "c"
         assert comparison.lesions[-1].error
+        first = comparison.lesions[0].model_dump()
+        assert first.items() >= client.predict(images["c"]).model_dump(exclude={"filename", "heatmap"}).items()
         assert client.model().manifest["architecture"] == "resnet18"
         assert client.ready()
 

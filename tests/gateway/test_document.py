@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from schemathesis.checks import CHECKS
 
+from gateway.client import Prediction
 from gateway.openapi import document
 from gateway.problems import KINDS
 from gateway.schemas import NOTICE
@@ -58,6 +59,21 @@ def test_the_examples_carry_the_notice_of_the_handler() -> None:
     assert NOTICE == SAID
 
 
+def test_sensitivity_is_told_as_what_the_threshold_was_chosen_for(standing: Gateway) -> None:
+    words = "the sensitivity that the threshold was chosen for, on validation data"
+    schemas = standing.http.get("/openapi.json").json()["components"]["schemas"]
+    assert words in schemas["Prediction"]["properties"]["sensitivity"]["description"]
+    assert words in standing.http.get("/docs").text
+    assert words in str(Prediction.__doc__)
+
+
+def test_the_page_explains_every_field_that_the_document_explains(standing: Gateway) -> None:
+    page = standing.http.get("/docs").text
+    for name, fields in API["components"]["schemas"].items():
+        for field, facts in fields.get("properties", {}).items():
+            assert "description" not in facts or f"<td>{name}</td><td><code>{field}</code></td>" in page
+
+
 def test_answers_fit_their_schemas(standing: Gateway) -> None:
     files = [("file", (name, b"IMAGE 0.3 1,0")) for name in "abc"]
     for path, name in (("/v1/predict", "Results"), ("/v1/explain", "Results"), ("/v1/compare", "Comparison")):
@@ -67,6 +83,14 @@ def test_answers_fit_their_schemas(standing: Gateway) -> None:
     jsonschema.validate(standing.http.get("/v1/model").json(), schema("Model"))
     jsonschema.validate(standing.predict(b"%PDF").json(), schema("Problem"))
     jsonschema.validate(standing.http.get("/readyz").json(), schema("Readiness"))
+
+
+def test_a_compared_lesion_is_a_prediction_or_a_failure(standing: Gateway) -> None:
+    answer = standing.http.post("/v1/compare", files=[("file", ("a", b"IMAGE")), ("file", ("b", b"%PDF"))]).json()
+    for lesion, needed in zip(answer["lesions"], ("threshold", "error"), strict=True):
+        del lesion[needed]
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(answer, schema("Comparison"))
 
 
 def test_the_page_asks_nobody_else_and_runs_no_script(standing: Gateway) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import FakeTorchServe
+from tests.gateway.wire import dial, problem, read_all
 
 Start = Callable[..., Gateway]
 
@@ -20,17 +21,6 @@ Start = Callable[..., Gateway]
 def pieces(count: int) -> Iterator[bytes]:
     for _ in range(count):
         yield b"x" * 1000
-
-
-def dial(gateway: Gateway, *lines: str) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
-    connection.sendall("\r\n".join(lines).encode())
-    return connection
-
-
-def read_all(connection: socket.socket) -> bytes:
-    with connection:
-        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_sent(start: Start) -> None:
@@ -148,27 +138,6 @@ def test_a_client_that_takes_no_answer_is_ended(start: Start, torchserve: FakeTo
         until(lambda: own not in [other.client for other in gateway.server.server_state.connections])
 
 
-def test_some_requests_may_be_sent_ahead_but_not_any_number(gateway: Gateway) -> None:
-    request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as few:
-        few.sendall(request * 9 + last)
-        assert read_all(few).count(b"HTTP/1.1 200") == 10
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as many:
-        many.sendall(request * 1000)
-        assert read_all(many).count(b"HTTP/1.1 200") < 20
-
-
-def test_what_is_not_http_is_a_problem_too(standing: Gateway) -> None:
-    answer = read_all(dial(standing, "hello", "", ""))
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "malformed_request"
-
-
-def problem(answer: bytes) -> tuple[bytes, str]:
-    return answer.split(b" ", 2)[1], json.loads(answer.partition(b"\r\n\r\n")[2])["reason"]
-
-
 def flood(gateway: Gateway, head: bytes, piece: bytes, limit: int) -> tuple[int, bytes]:
     """Sends the piece again and again until the gateway answers; how many bytes it took, and its answer."""
     sent = 0
@@ -222,8 +191,3 @@ def test_line_ends_alone_do_not_keep_a_connection_open(start: Start) -> None:
             assert not request or connection.recv(65536).startswith(b"HTTP/1.1 200")
             connection.sendall(b"\r\n")
             assert read_all(connection) == b""
-
-
-def test_a_broken_body_is_a_problem(standing: Gateway) -> None:
-    head = "POST /v1/predict HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", "", "no length", ""
-    assert problem(read_all(dial(standing, *head))) == (b"400", "malformed_request")

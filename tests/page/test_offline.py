@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gateway.keys import generate
+from gateway.problems import Problem
 from tests.page.conftest import SIZES, Lesions, Site, Visitor
 from tests.page.upstream import ArrangedTorchServe
 
@@ -61,6 +62,31 @@ def test_connection_lost_between_two_images(desk: Visitor, lesion: Lesions) -> N
     expect(page.locator(".chip", has_text="Waiting")).to_be_visible()
     page.context.set_offline(False)
     expect(page.locator(".chip", has_text="Below threshold")).to_be_visible()
+
+
+def test_a_file_that_went_away_is_not_taken_for_a_lost_connection(
+    desk: Visitor, lesion: Lesions, tmp_path: Path
+) -> None:
+    page = desk.page
+    card = tmp_path / "card.jpg"
+    card.write_bytes(lesion("card.jpg", 0.3)["buffer"])
+    page.context.set_offline(True)
+    page.locator("#choose").set_input_files(card)
+    expect(page.get_by_role("heading", name="Waiting")).to_be_visible()
+    card.unlink()
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", name="The file can no longer be read")).to_be_visible()
+    desk.choose(lesion("two.jpg", 0.04))
+    expect(page.locator(".chip", has_text="Below threshold")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_connection_too_slow_for_the_image_is_told_as_such(desk: Visitor, lesion: Lesions) -> None:
+    refusal = Problem("slow_client")
+    desk.page.route("**/v1/predict", lambda route: route.fulfill(status=refusal.status, json=refusal.document("slow")))
+    desk.drop(lesion("arm.jpg", 0.3))
+    expect(desk.page.get_by_role("heading", name="The connection is too slow for this image")).to_be_visible()
+    expect(desk.page.get_by_role("button", name="Try again")).to_be_visible()
 
 
 def test_model_away_is_waited_for(desk: Visitor, upstream: ArrangedTorchServe, lesion: Lesions) -> None:

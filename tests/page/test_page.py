@@ -48,7 +48,8 @@ def test_a_dropped_image_gets_its_answer_in_words_and_figures(visitor: Visitor, 
     for words in (
         "Calibrated probability0.614",
         "Threshold0.142",
-        "Sensitivity aimed at95 %Sensitivity on held-out images93.1 % (95 % interval 88.4 % to 96.4 %)",
+        "Threshold chosen for95 % sensitivity on validation data",
+        "Sensitivity on held-out images93.1 % (95 % interval 88.4 % to 96.4 %)",
         "Specificity on held-out images68.8 % (95 % interval 66.0 % to 71.5 %)",
         "lesion 1.0",
     ):
@@ -189,6 +190,7 @@ def test_exports_hold_every_result(visitor: Visitor, lesion: Lesions) -> None:
     assert [row["probability"] for row in rows] == ["0.2", "", ""]
     assert [row["error"] for row in rows] == ["", "", "not_an_image"]
     assert (rows[0]["class_nv"], rows[0]["threshold"], rows[1]["reasons"]) == ("0.8", "0.142", "blurred")
+    assert rows[0]["target_sensitivity"] == "0.95"
     assert [row["notice"] for row in rows] == [NOTICE] * 3
     document = json.loads(export(page, "Export JSON"))
     assert document["notice"] == NOTICE
