@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_module.callbacks import AtomicCheckpointIO, Throughput
@@ -34,6 +34,17 @@ UNFIT_ADVICE = (
     "`isinstance.treespec, LeafSpec.` is deprecated",
 )
 ADVERTISEMENT = "litlogger"
+
+
+class SavedConfig(SaveConfigCallback):
+    """Writes config.yaml beside the logs; MLflow and W&B have no such folder, so with them into the run's own."""
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        logger = trainer.logger
+        beside = logger.log_dir if isinstance(logger, TensorBoardLogger | CSVLogger) else trainer.default_root_dir
+        folder = Path(beside)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True)
 
 
 class LesionCLI(LightningCLI):
@@ -83,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             args=list(argv) if argv is not None else None,
             seed_everything_default=0,
             trainer_defaults={"default_root_dir": "runs/lesion"},
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SavedConfig,
+            save_config_kwargs={"save_to_log_dir": False},
         )
     except (DatasetError, WeightsUnavailable, UnfitSetting) as error:
         sys.exit(f"error: {error}")

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
+
+ARCHIVE = "https://api.isic-archive.com/api/v2/"
 ABSENT = (
     "The ISIC Archive's client is not installed: pip install 'dermserve[download]' brings the command `isic`. "
     "It needs a network; without one, draw a dataset with `python -m lightning_module synthesize`."
@@ -32,13 +35,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     client = shutil.which("isic", path=str(Path(sys.executable).parent)) or shutil.which("isic")
     if client is None:
         sys.exit(ABSENT)
+    _reach()
     command = [client, "image", "download", "--limit", str(options.limit)]
     for name in ("collections", "search"):
         if value := getattr(options, name):
             command += [f"--{name}", value]
+    before = _written(options.folder)
     status = subprocess.run([*command, str(options.folder)], check=False).returncode
-    if status:
-        sys.exit(f"isic ended with status {status}; run the command again, what is already there is kept.")
+    # The client ends with 0 where it has shown an error of its own; the table is the last thing that it writes.
+    if status or _written(options.folder) == before:
+        sys.exit(
+            f"isic ended with status {status} before all was there; "
+            "run the command again, what is already there is kept."
+        )
+
+
+def _reach() -> None:
+    """Without a network the client tries again for half an hour and says nothing."""
+    try:
+        httpx.head(ARCHIVE, timeout=15)
+    except httpx.TransportError as error:
+        sys.exit(
+            f"{httpx.URL(ARCHIVE).host} cannot be reached ({error}). A download needs a network; "
+            "without one, draw a dataset with `python -m lightning_module synthesize`."
+        )
+
+
+def _written(folder: Path) -> int | None:
+    table = folder / "metadata.csv"
+    return table.stat().st_mtime_ns if table.exists() else None
 
 
 if __name__ == "__main__":

@@ -61,9 +61,10 @@ class Interval(BaseModel, frozen=True):
     def text(self, digits: int = 3) -> str:
         if self.value is None:
             return "n/a"
+        # "z": no minus before what is rounded to zero.
         if self.low is None or self.high is None:
-            return f"{self.value:.{digits}f}"
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+            return f"{self.value:z.{digits}f}"
+        return f"{self.value:z.{digits}f} [{self.low:z.{digits}f}, {self.high:z.{digits}f}]"
 
 
 def auroc(scores: Scores) -> float:

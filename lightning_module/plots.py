@@ -125,7 +125,7 @@ def decision_curve(evaluation: Evaluation, _: Report) -> Figure:
         axes.axhline(0, color=MUTED, linewidth=1.2, label="treat none")
         top = float(scores.truth.mean()) * 1.15
         axes.set(xlabel="threshold probability", ylabel="net benefit", xlim=(0, 0.6), ylim=(-0.25 * top, top))
-        axes.legend(loc="upper right")
+        axes.legend(loc="best")
     return sheet
 
 
@@ -140,7 +140,7 @@ def coverage_risk(evaluation: Evaluation, report: Report) -> Figure:
         if error is not None:
             axes.plot(answered, error, "o", color=INK, markersize=6, label=f"served limits ({answered:.1%} answered)")
         axes.set(xlabel="share of images answered", ylabel="balanced error", xlim=(1.005, 0.495), ylim=(0, None))
-        axes.legend(loc="lower left")
+        axes.legend(loc="best")
     return sheet
 
 

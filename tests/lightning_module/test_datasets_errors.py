@@ -6,6 +6,7 @@ import logging
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lightning_module import datasets, download
@@ -205,11 +206,39 @@ def test_download_without_the_client_says_how_to_get_it(monkeypatch: pytest.Monk
         download.main(["out", "--collections", "70"])
 
 
-def test_download_hands_its_options_to_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    client = tmp_path / "isic"
-    client.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n')
-    client.chmod(0o755)
-    monkeypatch.setattr("shutil.which", lambda *_, **__: str(client))
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A pretended `isic` that writes down its arguments, and the table into the folder that comes last."""
+    made = tmp_path / "isic"
+    made.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\nmkdir -p "$7" && echo isic_id > "$7/metadata.csv"\n')
+    made.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: str(made))
+    monkeypatch.setattr("httpx.head", lambda *_, **__: None)
+    return made
+
+
+@pytest.mark.usefixtures("client")
+def test_download_hands_its_options_to_the_client(tmp_path: Path) -> None:
     download.main([str(tmp_path / "out"), "--collections", "70", "--limit", "5"])
     asked = (tmp_path / "arguments").read_text().split()
     assert asked == ["image", "download", "--limit", "5", "--collections", "70", str(tmp_path / "out")]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_download_that_broke_off_is_told(client: Path, tmp_path: Path, status: int) -> None:
+    # isic-cli shows an error, offers to report it and may then end with 0.
+    client.write_text(f"#!/bin/sh\nexit {status}\n")
+    with pytest.raises(SystemExit, match="run the command again"):
+        download.main([str(tmp_path / "out"), "--collections", "70"])
+
+
+@pytest.mark.usefixtures("client")
+def test_download_without_a_network_ends_at_once_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise httpx.ConnectError("Name or service not known")
+
+    monkeypatch.setattr("httpx.head", refuse)
+    with pytest.raises(SystemExit, match=r"api\.isic-archive\.com cannot be reached") as refusal:
+        download.main([str(tmp_path / "out"), "--collections", "70"])
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "arguments").exists()

@@ -99,6 +99,13 @@ def test_logs_are_written_as_csv_and_for_tensorboard(finished: Path) -> None:
     assert list((finished / "logs" / "version_0").glob("events.out.tfevents.*"))
 
 
+def test_a_logger_without_a_folder_leaves_the_config_with_the_run(folder: Path, tmp_path: Path) -> None:
+    # As with MLflow and a database: its save_dir is None.
+    given = "--trainer.logger=pytorch_lightning.loggers.logger.DummyLogger"
+    main(arguments(folder, tmp_path / "run", "--trainer.max_epochs=1", given))
+    assert "max_epochs: 1" in (tmp_path / "run" / "config.yaml").read_text()
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
     folder: Path, finished: Path, tmp_path: Path
 ) -> None:

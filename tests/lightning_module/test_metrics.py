@@ -88,3 +88,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert found.high is not None
         covered += found.low <= 0.5 <= found.high
     assert covered >= 34
+
+
+def test_what_is_rounded_to_zero_has_no_minus() -> None:
+    assert Interval(value=-0.0001, low=-0.0123, high=0.0).text() == "0.000 [-0.012, 0.000]"
