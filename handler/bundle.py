@@ -39,6 +39,8 @@ class Bundle:
         `source` is the bundle's folder, or an archive (.mar) that holds one, unpacked for as long as it is used.
         """
         source = Path(source)
+        if not source.exists():
+            raise BundleError(f"{source} does not exist: name a bundle's folder or an archive of one (.mar)")
         if not source.is_file():
             return cls._read(source, verify)
         folder = Path(tempfile.mkdtemp(prefix="bundle-"))

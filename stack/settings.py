@@ -13,6 +13,8 @@ from stack.problem import BadSetting
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_WORKERS = 4
+SANE_WORKERS = 64
+"""More than so many, on fewer cores, is a slip of the finger that would fill the memory."""
 HIGHEST_PORT = 65535
 BACKEND = re.compile(r"int8|bf16|fp32|torch-cpu|torch-cuda(:\d+)?")
 
@@ -66,7 +68,7 @@ class Settings:
         if backend and not BACKEND.fullmatch(backend):
             wrong.append(f"DERMSERVE_BACKEND={backend!r} is not {MEANINGS['DERMSERVE_BACKEND'][1]}")
         usable = cores.available()
-        workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS))
+        workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS), max(usable, SANE_WORKERS))
         settings = cls(
             config=config,
             model_store=(config.parent / (store or "model_store")).resolve(),

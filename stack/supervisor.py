@@ -46,6 +46,8 @@ class Supervisor:
         probe.require_free(self.settings.ports(self.with_gateway))
         if self.with_gateway:
             await self._check_gateway()
+        if self.stopped.is_set():
+            return 0
         self._say("archive", f"{self.settings.archive} sha256 {archive.verify(self.settings.archive)[:16]}")
         image = archive.golden_image(self.settings.archive)
         folder = scratch.make()
@@ -69,7 +71,8 @@ class Supervisor:
             *self._gateway, "check", env=self._gateway_environment, cwd=ROOT, stderr=asyncio.subprocess.PIPE
         )
         _, told = await check.communicate()
-        if check.returncode:
+        # Ctrl-C reaches the check as well.
+        if check.returncode and not self.stopped.is_set():
             raise BadSetting(told.decode(errors="replace").strip())
 
     async def _start_torchserve(self, folder: Path, image: bytes) -> None:

@@ -56,7 +56,8 @@ def test_an_unlisted_file_is_never_opened(sigmoid_bundle: Path) -> None:
 
 
 def test_no_bundle_and_no_json(tmp_path: Path) -> None:
-    assert MANIFEST in refusal(tmp_path / "nothing")
+    assert "nothing does not exist" in refusal(tmp_path / "nothing")
+    assert f"{MANIFEST} cannot be read" in refusal(tmp_path)
     (tmp_path / MANIFEST).write_text("{")
     assert MANIFEST in refusal(tmp_path)
 

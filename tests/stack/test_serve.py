@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,6 +122,25 @@ def test_ctrl_c_while_it_starts(model_store: Path) -> None:
         serving.interrupt()
         assert serving.wait() == 0
         assert serving.survivors() == []
+
+
+INTERRUPTED = """
+import sys
+from stack import supervisor
+from stack.settings import Settings
+check = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(0.2); raise KeyboardInterrupt"
+supervisor.Supervisor._gateway = (sys.executable, "-c", check)
+sys.exit(supervisor.serve(Settings.read()))
+"""
+
+
+def test_ctrl_c_while_the_settings_are_checked_leaves_no_traceback(tmp_path: Path) -> None:
+    serving = Serving(tmp_path)
+    serving.arguments = [sys.executable, "-c", INTERRUPTED]
+    with serving:
+        assert serving.wait() == 0
+    [line] = "".join(serving.lines).split("\n")[1:-1]
+    assert line.startswith("stopping: ")
 
 
 def test_a_worker_that_refuses_its_bundle_ends_it(bundle: Path, tmp_path: Path) -> None:

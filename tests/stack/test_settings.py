@@ -40,7 +40,7 @@ def test_ports_and_model_store_come_from_the_environment(tmp_path: Path) -> None
     assert settings.archive == tmp_path / "lesion.mar"
 
 
-@pytest.mark.parametrize("text", ["two", "0", "-1", "1.5"])
+@pytest.mark.parametrize("text", ["two", "0", "-1", "1.5", "1000"])
 def test_a_bad_number_names_its_variable(text: str) -> None:
     with pytest.raises(BadSetting, match="DERMSERVE_WORKERS"):
         Settings.read({"DERMSERVE_WORKERS": text})
