@@ -41,7 +41,10 @@ class Prediction(_Model):
 
 
 class Lesion(_Model):
-    """One lesion of a comparison: what its `Prediction` would say, or in `error` why it could not be analysed."""
+    """One lesion of a comparison: what its `Prediction` would say, or in `error` why it could not be analysed.
+
+    With `same_as` it is a copy of the file at that index: both are one lesion, with one rank and distance.
+    """
 
     index: int
     filename: str | None

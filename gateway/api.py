@@ -59,10 +59,17 @@ class Api:
 
     async def compare(self, request: Request) -> Response:
         async with self._images(request) as body:
-            if len(body.uploads) < 2:
-                raise Problem("too_few_files")
-            answers = await _unless_gone(request.receive, self._ask_all("explanations", body.uploads, request))
-        return _json(comparison(body.uploads, answers, request))
+            uploads = body.uploads
+            if len(uploads) < 2:
+                raise Problem(
+                    "too_few_files",
+                    "One file arrived. Send two or more images of the same patient, each in a field `file`.",
+                )
+            firsts = _first_copies(uploads)
+            once = sorted(set(firsts))
+            asked = self._ask_all("explanations", [uploads[index] for index in once], request)
+            answers = dict(zip(once, await _unless_gone(request.receive, asked), strict=True))
+        return _json(comparison(uploads, firsts, answers, request))
 
     async def model(self, request: Request) -> Response:
         self._admit(request)
@@ -138,22 +145,30 @@ class Api:
         return answers
 
 
-def comparison(uploads: list[Upload], answers: list[Json | Problem], request: Request) -> Json:
-    """The answer of /v1/compare: lesions by rank, those that could not be analysed last."""
+def _first_copies(uploads: list[Upload]) -> list[int]:
+    """For each upload the index of the first with the same bytes; what was not kept has no copies."""
+    seen: dict[bytes, int] = {}
+    return [seen.setdefault(upload.content, index) if upload.content else index for index, upload in enumerate(uploads)]
+
+
+def comparison(uploads: list[Upload], firsts: list[int], answers: dict[int, Json | Problem], request: Request) -> Json:
+    """The answer of /v1/compare: lesions by rank, those that could not be analysed last.
+
+    Copies of a file are one lesion: `firsts` has the index of each upload's first copy, `answers` one for each of
+    those. A copy stands where its first copy stands.
+    """
     lesions = []
     rows: list[Json] = []
-    first: dict[bytes, int] = {}
-    for index, (upload, answer) in enumerate(zip(uploads, answers, strict=True)):
-        row: Json = {"index": index, **_named(upload, answer, request)}
-        earlier = first.setdefault(upload.content, index)
-        row["same_as"] = earlier if upload.content and earlier != index else None
+    for index, (upload, first) in enumerate(zip(uploads, firsts, strict=True)):
+        row: Json = {"index": index, **_named(upload, answers[first], request)}
+        row["same_as"] = first if first != index else None
         features = row.pop("features", None)
-        if row.get("probability") is not None and features:
+        if first == index and row.get("probability") is not None and features:
             lesions.append(Lesion(index, row["probability"], features))
         rows.append(row)
     outcome = compare(lesions)
-    for row in rows:
-        standing = outcome.standings.get(row["index"])
+    for row, first in zip(rows, firsts, strict=True):
+        standing = outcome.standings.get(first)
         row["rank"] = standing.rank if standing else None
         row["score"] = row.get("probability")
         row["distance"] = standing.distance if standing else None

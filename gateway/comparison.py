@@ -61,7 +61,7 @@ def compare(lesions: Sequence[Lesion]) -> Comparison:
         return Comparison(
             standings,
             None,
-            f"An ugly duckling needs at least three lesions that can be analysed; there are {len(lesions)}.",
+            f"An ugly duckling needs at least three different images that can be analysed; there are {len(lesions)}.",
         )
     first, second = sorted(oddness, key=lambda index: -oddness[index])[:2]
     if oddness[first] <= STANDS_OUT * oddness[second]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.health import Readiness
+from gateway.operations import DRAINING
 from gateway.problems import KINDS, MEDIA_TYPE
 from gateway.schemas import ABSTENTION, COMPARISON, HEATMAP, MANY, MODEL, PREDICTION, SCHEMAS, Schema, problem
 from gateway.settings import Settings
@@ -117,7 +118,8 @@ def _compare(settings: Settings, locked: bool) -> Schema:
         "tags": ["Predictions"],
         "summary": "Several lesions of one patient, ranked",
         "description": "Ranks the lesions by score and marks the ugly duckling: the one that differs most from the "
-        "patient's others in features and score. Needs three lesions that can be analysed.",
+        "patient's others in features and score. Needs three different images that can be analysed; a file that is "
+        "sent twice counts once.",
         "parameters": [REQUEST_ID],
         "requestBody": {"required": True, "content": {"multipart/form-data": _form(settings, fewest=2)}},
         "responses": {
@@ -143,19 +145,17 @@ def _model(locked: bool) -> Schema:
 
 
 def _operations() -> Schema:
-    def operation(name: str, summary: str, responses: Schema) -> Schema:
+    def operation(name: str, summary: str, responses: Schema, **more: str) -> Schema:
         return {
             "operationId": name,
             "tags": ["Operations"],
             "security": [{}],
             "summary": summary,
+            **more,
             "responses": responses,
         }
 
-    readiness = {
-        "ready": True,
-        "checks": asdict(Readiness(True, True, True, True, True)),
-    }
+    readiness = {"ready": True, "checks": asdict(Readiness(True, True, True, True, True))}
     unready = {"ready": False, "checks": {**readiness["checks"], "workers_ready": False}}  # type: ignore[dict-item]
     text = {"text/plain": {"schema": {"type": "string"}}}
     return {
@@ -173,11 +173,12 @@ def _operations() -> Schema:
         "/drain": {
             "post": operation(
                 "drain",
-                "Become unready, wait for what is at work (from this machine only)",
+                "Become unready, wait until nothing is in flight (from this machine only)",
                 {
-                    "200": _ok(_ref("Drained"), "Done, or the deadline has passed"),
+                    "200": _ok(_ref("Drained"), "Nothing is in flight, or the deadline is over"),
                     **_errors(("malformed_request", "head_too_large", "forbidden"), locked=False),
                 },
+                description=DRAINING,
             )
         },
         "/metrics": {

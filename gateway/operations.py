@@ -18,6 +18,11 @@ from gateway.settings import Settings
 from gateway.traffic import Traffic
 
 FROM_ELSEWHERE = ("forwarded", "x-forwarded-for", "x-real-ip", "origin", "sec-fetch-site")
+DRAINING = (
+    "`/readyz` says no at once and from now on. Requests are still answered, also those that arrive later, since load "
+    "balancers need time to notice, and they are waited for too. Returns once `DERMSERVE_DRAIN_DELAY_S` is over and "
+    "nothing is in flight, or when after that delay `DERMSERVE_DRAIN_DEADLINE_S` is over as well."
+)
 
 
 class Operations:
@@ -46,7 +51,7 @@ class Operations:
         return _json({"ready": readiness.ready, "checks": asdict(readiness)}, 200 if readiness.ready else 503)
 
     async def drain(self, request: Request) -> Response:
-        """Readiness goes false at once; answers when nothing is at work any more or the deadline has passed."""
+        """Unready at once; requests, new ones too, are still answered; returns once none is in flight or too late."""
         if not _local(request):
             raise Problem("forbidden")
         drained = await self._traffic.drained(self._settings.drain_delay_s, self._settings.drain_deadline_s)

@@ -173,7 +173,8 @@ SCHEMAS: dict[str, Schema] = {
             "ugly_duckling": {"type": "boolean"},
             "same_as": {
                 "type": ["integer", "null"],
-                "description": "index of an earlier image that is the same file: it makes the others look odd",
+                "description": "index of the first image that is the same file: both are one lesion, with one rank and "
+                "distance, and only the first can be the ugly duckling",
             },
         }
     ),
@@ -190,7 +191,8 @@ SCHEMAS: dict[str, Schema] = {
                 "ugly_duckling": {
                     "type": ["integer", "null"],
                     "description": "index of the lesion whose distance and score difference together are at least "
-                    "1.25 times those of any other; null if there is none or fewer than three can be analysed",
+                    "1.25 times those of any other; null if there is none, or fewer than three different images can be "
+                    "analysed",
                 },
                 "reason": {**TEXT, "description": "why this lesion, or why none"},
                 "notice": {"type": ["string", "null"]},

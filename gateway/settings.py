@@ -66,8 +66,12 @@ class Settings(BaseSettings):
         default=None, description="image of the golden prediction; unset: the packaged one"
     )
 
-    drain_delay_s: float = Field(default=0, ge=0, description="time between unready and the end of accepting")
-    drain_deadline_s: int = Field(default=20, gt=0, description="longest wait for requests at work when draining")
+    drain_delay_s: float = Field(
+        default=0, ge=0, description="time between unready and the end of accepting, or /drain's answer"
+    )
+    drain_deadline_s: int = Field(
+        default=20, gt=0, description="longest wait after that until no request, old or new, is in flight"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="probes are logged at debug"
     )

@@ -40,7 +40,10 @@ class Traffic:
                 self._idle.set()
 
     async def drained(self, delay: float, deadline: float) -> bool:
-        """Drain, wait `delay` seconds for load balancers to notice, then for the last request; False if too long."""
+        """Drain, wait `delay` seconds for load balancers to notice, then until nothing is in flight.
+
+        Requests that arrive meanwhile are served and waited for as well; False if that takes over `deadline` seconds.
+        """
         self.drain()
         assert self.draining_since is not None
         await asyncio.sleep(max(0.0, self.draining_since + delay - time.monotonic()))

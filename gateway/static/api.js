@@ -18,7 +18,7 @@ export class Away extends Error {
   }
 }
 
-const LIMITS = JSON.parse(document.querySelector("meta[name=dermserve-limits]").content);
+export const LIMITS = JSON.parse(document.querySelector("meta[name=dermserve-limits]").content);
 const BUSY_TRIES = 10;
 const TIMEOUT = 120_000; // the gateway itself gives up sooner, and says why
 let askForKey = async () => null;

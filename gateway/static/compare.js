@@ -1,9 +1,12 @@
 /** Several lesions of one patient: ranked by score, with the one that is least like the others marked. */
 
-import { compare } from "./api.js";
+import { compare, LIMITS } from "./api.js";
 import { announce, h } from "./dom.js";
 import { minibar } from "./gauge.js";
 import { chance, REFUSALS, VERDICTS } from "./words.js";
+
+/** Refusals of too many or too large images together: asking again cannot help, removing some does. */
+const TOO_MUCH = ["too_many_files", "too_large"];
 
 const back = () => h("nav", { class: "crumbs", "aria-label": "Images" }, h("a", { class: "button quiet", href: "#/" }, "← All images"), h("h1", { tabIndex: -1 }, "Same patient"));
 
@@ -75,6 +78,10 @@ export class CompareView {
       this.#host.replaceChildren(back(), h("p", {}, "Add two or more images of one patient, and wait until they are analysed."));
       return;
     }
+    if (lesions.length > LIMITS.files) {
+      this.#refuse(`Comparing takes at most ${LIMITS.files} images; remove ${lesions.length - LIMITS.files}.`);
+      return;
+    }
     this.#host.replaceChildren(back(), h("p", { role: "status" }, "Comparing …"));
     try {
       const answer = await compare(lesions.map(({ file }) => file));
@@ -97,9 +104,18 @@ export class CompareView {
   }
 
   #fail(error) {
+    if (TOO_MUCH.includes(error.reason)) {
+      this.#refuse(`These images could not be compared. ${error.message} Remove some.`);
+      return;
+    }
     this.#asked = null;
     const again = h("button", { class: "button primary", type: "button", on: { click: () => this.draw() } }, "Try again");
     const words = error.kind ? "The server does not answer just now." : error.message;
-    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, `These images could not be compared. ${words}`), again);
+    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, `These images could not be compared. ${words}`), h("p", { class: "actions" }, again));
+  }
+
+  #refuse(words) {
+    const list = h("a", { class: "button primary", href: "#/" }, "Back to the images");
+    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, words), h("p", { class: "actions" }, list));
   }
 }

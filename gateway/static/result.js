@@ -78,25 +78,28 @@ function reasons(answer) {
 
 const scored = ({ answer }) => answer !== null && answer.probability !== null;
 
-function answered(lesion, model) {
-  const { answer } = lesion;
-  const words = VERDICTS[answer.label];
+const verdict = (label, title, meaning) => h("div", { class: "verdict", data: { label } }, h("h2", {}, title), h("p", {}, meaning));
+
+/** What belongs on the first screen, whatever its size. */
+function headline(lesion, away) {
+  const { state, answer, problem } = lesion;
+  if (state === "failed") return verdict("failed", ...(REFUSALS[problem.reason] ?? REFUSALS.other));
+  if (state !== "done") return verdict("pending", away ? "Waiting" : "Analysing …", WAITING[away] ?? "This takes a moment.");
+  const { title, meaning } = VERDICTS[answer.label];
   return [
-    h(
-      "div",
-      { class: "verdict", data: { label: answer.label } },
-      h("h2", {}, words.title),
-      h("p", {}, words.meaning),
-    ),
+    verdict(answer.label, title, meaning),
     scored(lesion)
-      ? [
-          h("p", { class: "score" }, h("span", { class: "numeral" }, chance(answer.probability)), h("span", {}, "calibrated probability of malignancy")),
-          gauge(answer, model?.manifest?.reference_scores),
-          h("p", {}, calibrated(answer.probability, model?.manifest?.report?.test)),
-        ]
+      ? h("p", { class: "score" }, h("span", { class: "numeral" }, chance(answer.probability)), h("span", {}, "calibrated probability of malignancy"))
       : null,
     reasons(answer),
-    h("p", { class: "next" }, h("strong", {}, "What now. "), words.next),
+  ];
+}
+
+function answered(lesion, model) {
+  const { answer } = lesion;
+  return [
+    scored(lesion) ? [gauge(answer, model?.manifest?.reference_scores), h("p", {}, calibrated(answer.probability, model?.manifest?.report?.test))] : null,
+    h("p", { class: "next" }, h("strong", {}, "What now. "), VERDICTS[answer.label].next),
     h("div", { class: "details" }, figures(answer, model?.manifest), quality(answer, model?.manifest), classes(answer)),
     h("p", { class: "actions" }, h("button", { class: "button", type: "button", on: { click: () => downloadJson([lesion]) } }, "Save as JSON")),
   ];
@@ -106,9 +109,7 @@ function answered(lesion, model) {
 const AT_FAULT = [400, 413, 415, 422];
 
 function refused(lesion, { retry, remove }) {
-  const [title, remedy] = REFUSALS[lesion.problem.reason] ?? REFUSALS.other;
   return [
-    h("div", { class: "verdict", data: { label: "failed" } }, h("h2", {}, title), h("p", {}, remedy)),
     h("p", { class: "hint" }, `In detail: ${lesion.problem.message}`),
     h(
       "p",
@@ -121,14 +122,9 @@ function refused(lesion, { retry, remove }) {
   ];
 }
 
-const pending = (away) => [
-  h("div", { class: "verdict", data: { label: "pending" } }, h("h2", {}, away ? "Waiting" : "Analysing …"), h("p", {}, WAITING[away] ?? "This takes a moment.")),
-];
-
 /** The whole view of one lesion; `around` = [previous, next] lesions or null. */
 export function resultView(lesion, { model, away, around, actions }) {
-  const findings =
-    lesion.state === "done" ? answered(lesion, model) : lesion.state === "failed" ? refused(lesion, actions) : pending(away);
+  const findings = lesion.state === "done" ? answered(lesion, model) : lesion.state === "failed" ? refused(lesion, actions) : null;
   const step = (other, label, sign) => other && h("a", { class: "button quiet", href: `#/image/${other.id}`, "aria-label": label, title: label }, sign);
   return [
     h(
@@ -141,8 +137,9 @@ export function resultView(lesion, { model, away, around, actions }) {
     h(
       "article",
       { class: "result" },
+      h("div", { class: "headline", "aria-busy": lesion.state === "sending" ? "true" : "false" }, headline(lesion, away)),
       stage(lesion, { crop: model?.manifest?.geometry?.crop ?? 1, seen: lesion.state !== "failed", explainable: scored(lesion) }),
-      h("div", { class: "findings", "aria-busy": lesion.state === "sending" ? "true" : "false" }, findings),
+      findings && h("div", { class: "findings" }, findings),
     ),
   ];
 }

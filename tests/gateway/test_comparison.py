@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.comparison import Lesion, compare
 from tests.gateway.conftest import Gateway
+from tests.gateway.fake_torchserve import FakeTorchServe
 
+STANDING = ("rank", "score", "distance", "score_difference")
 ALIKE = [b"IMAGE 0.05 1,0,0", b"IMAGE 0.04 1,0.1,0", b"IMAGE 0.06 1,0,0.1"]
 
 
@@ -33,7 +37,7 @@ def test_the_lesion_that_differs_is_the_ugly_duckling(standing: Gateway) -> None
 
 
 def test_lesions_that_are_all_alike_have_no_ugly_duckling(standing: Gateway) -> None:
-    answer = ask(standing, *[b"IMAGE 0.05 1,0,0"] * 4)
+    answer = ask(standing, *[b"IMAGE 0.05 1,0,0" + b" " * i for i in range(4)])
     assert answer["ugly_duckling"] is None
     assert "No lesion differs" in answer["reason"]
 
@@ -53,9 +57,38 @@ def test_a_file_that_is_sent_twice_is_marked(standing: Gateway) -> None:
     assert same == {0: None, 1: None, 2: 0, 3: None, 4: None}
 
 
-def test_one_image_is_no_comparison(standing: Gateway) -> None:
-    answer = standing.http.post("/v1/compare", files={"file": ("a.jpg", ALIKE[0])})
+def test_a_file_that_is_sent_twice_makes_no_third_lesion(standing: Gateway) -> None:
+    answer = ask(standing, ALIKE[0], b"IMAGE 0.6 0,0,1", ALIKE[0])
+    assert answer["ugly_duckling"] is None
+    assert "at least three" in answer["reason"]
+    assert not any(lesion["ugly_duckling"] for lesion in answer["lesions"])
+
+
+def test_a_file_that_is_sent_twice_stands_where_its_first_copy_stands_and_moves_no_other(standing: Gateway) -> None:
+    odd = b"IMAGE 0.6 0,0,1"
+    once = {lesion["index"]: lesion for lesion in ask(standing, *ALIKE, odd)["lesions"]}
+    answer = ask(standing, *ALIKE, odd, odd, ALIKE[2], odd)
+    assert [lesion["index"] for lesion in answer["lesions"]] == [3, 4, 6, 2, 5, 0, 1]
+    assert answer["ugly_duckling"] == 3
+    assert [lesion["index"] for lesion in answer["lesions"] if lesion["ugly_duckling"]] == [3]
+    for lesion in answer["lesions"]:
+        first = once[lesion["index"] if lesion["same_as"] is None else lesion["same_as"]]
+        assert {key: lesion[key] for key in STANDING} == {key: first[key] for key in STANDING}
+
+
+def test_a_file_that_is_sent_twice_is_analysed_once(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    before = torchserve.started
+    ask(gateway, ALIKE[0], ALIKE[0], ALIKE[1])
+    assert torchserve.started - before == 2
+
+
+@pytest.mark.parametrize("request_", [{"content": b"%PDF"}, {"files": {"file": ("a.jpg", ALIKE[0])}}])
+def test_one_file_is_no_comparison_and_the_answer_says_that_one_arrived(
+    standing: Gateway, request_: dict[str, Any]
+) -> None:
+    answer = standing.http.post("/v1/compare", **request_)
     assert (answer.status_code, answer.json()["reason"]) == (422, "too_few_files")
+    assert answer.json()["detail"].startswith("One file arrived.")
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=3, max_size=3)), max_size=8))

@@ -67,6 +67,13 @@ def test_sensitivity_is_told_as_what_the_threshold_was_chosen_for(standing: Gate
     assert words in str(Prediction.__doc__)
 
 
+def test_drain_is_told_as_what_it_does(standing: Gateway) -> None:
+    told = standing.http.get("/openapi.json").json()["paths"]["/drain"]["post"]["description"]
+    for words in ("no at once", "Requests are still answered", "nothing is in flight", "DERMSERVE_DRAIN_DEADLINE_S"):
+        assert words in told
+        assert words in standing.http.get("/docs").text
+
+
 def test_the_page_explains_every_field_that_the_document_explains(standing: Gateway) -> None:
     page = standing.http.get("/docs").text
     for name, fields in API["components"]["schemas"].items():

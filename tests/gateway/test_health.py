@@ -142,13 +142,16 @@ def test_drain_waits_for_what_is_at_work_and_new_requests_are_still_served(
     draining.start()
     until(lambda: not gateway.ready())
     assert gateway.metric("gateway_draining") == 1
+    later = threading.Thread(target=lambda: answers.append(httpx.post(f"{gateway.url}/v1/predict", content=b"IMAGE")))
+    later.start()
+    until(lambda: gateway.metric("gateway_in_flight") == 2)
     assert not drained
     torchserve.hold.set()
-    draining.join()
-    waiting.join()
+    for thread in (draining, waiting, later):
+        thread.join()
     assert drained[0].json() == {"drained": True, "in_flight": 0}
     late = gateway.predict()
-    assert [answers[0].status_code, late.status_code] == [200, 200]
+    assert [answer.status_code for answer in (*answers, late)] == [200, 200, 200]
     assert late.headers["connection"] == "close"
 
 

@@ -139,6 +139,11 @@ class Visitor:
         )
 
 
+def heading(page: Page, words: str) -> None:
+    """Wait until this heading can be seen."""
+    expect(page.get_by_role("heading", name=words)).to_be_visible()
+
+
 Lesions = Callable[..., FilePayload]
 SIZES: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1280, "height": 860}},

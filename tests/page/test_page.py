@@ -13,15 +13,11 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from handler.notice import NOTICE
-from tests.page.conftest import Lesions, Site, Visitor
+from tests.page.conftest import Lesions, Site, Visitor, heading
 from tests.page.upstream import ArrangedTorchServe
 
 pytestmark = pytest.mark.browser
 LETTER: FilePayload = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 not an image"}
-
-
-def heading(page: Page, words: str) -> None:
-    expect(page.get_by_role("heading", name=words)).to_be_visible()
 
 
 def export(page: Page, button: str) -> str:
@@ -65,7 +61,7 @@ def test_a_low_score_is_not_told_as_an_all_clear(desk: Visitor, lesion: Lesions)
     desk.drop(lesion("back.jpg", 0.0001))
     heading(desk.page, "Below the threshold")
     expect(desk.page.locator(".numeral")).to_have_text("under 1 %")
-    expect(desk.page.locator(".findings")).to_contain_text("does not rule out cancer")
+    expect(desk.page.locator(".verdict")).to_contain_text("does not rule out cancer")
 
 
 def test_a_pasted_image_is_analysed(desk: Visitor, lesion: Lesions) -> None:
@@ -197,31 +193,6 @@ def test_exports_hold_every_result(visitor: Visitor, lesion: Lesions) -> None:
     assert [row["file"] for row in document["results"]] == ['=evil(),"x".jpg', "scalp.jpg", "letter.pdf"]
     assert document["results"][0]["probability"] == 0.2
     assert document["results"][2]["error"]["reason"] == "not_an_image"
-
-
-def test_three_lesions_of_one_patient_are_ranked_and_the_ugly_duckling_marked(
-    visitor: Visitor, lesion: Lesions
-) -> None:
-    page = visitor.page
-    visitor.choose(
-        lesion("back.jpg", 0.05),
-        lesion("arm.jpg", 0.62, look="mel", angle=1.3),
-        leg := lesion("leg.jpg", 0.08, angle=0.1),
-        lesion("scalp.jpg", None, "blurred"),
-        {**leg, "name": "again.jpg"},
-    )
-    page.get_by_role("link", name="Same patient: compare").click()
-    heading(page, "Same patient")
-    ranked = page.locator(".ranked")
-    expect(ranked).to_have_count(5)
-    order = ranked.locator("h2 a").all_inner_texts()
-    assert order == ["arm.jpg", "leg.jpg", "again.jpg", "back.jpg", "scalp.jpg"]
-    expect(page.locator(".ranked.odd")).to_contain_text("arm.jpg")
-    expect(ranked.filter(has_text="Same file as leg.jpg")).to_contain_text("again.jpg")
-    expect(page.get_by_text("Ugly duckling", exact=True)).to_have_count(1)
-    expect(page.locator(".lede", has_text="arm.jpg differs most")).to_be_visible()
-    page.get_by_role("link", name="leg.jpg").click()
-    heading(page, "Below the threshold")
 
 
 def test_model_card_shows_intervals_and_subgroups_and_runs_no_markup(desk: Visitor) -> None:

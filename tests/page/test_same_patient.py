@@ -1,0 +1,81 @@
+"""The page compares lesions of one patient, or says why it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.page.conftest import Lesions, Site, Visitor, heading
+from tests.page.upstream import ArrangedTorchServe
+
+pytestmark = pytest.mark.browser
+
+
+def test_three_lesions_of_one_patient_are_ranked_and_the_ugly_duckling_marked(
+    visitor: Visitor, lesion: Lesions
+) -> None:
+    page = visitor.page
+    visitor.choose(
+        lesion("back.jpg", 0.05),
+        lesion("arm.jpg", 0.62, look="mel", angle=1.3),
+        leg := lesion("leg.jpg", 0.08, angle=0.1),
+        lesion("scalp.jpg", None, "blurred"),
+        {**leg, "name": "again.jpg"},
+    )
+    page.get_by_role("link", name="Same patient: compare").click()
+    heading(page, "Same patient")
+    ranked = page.locator(".ranked")
+    expect(ranked).to_have_count(5)
+    order = ranked.locator("h2 a").all_inner_texts()
+    assert order == ["arm.jpg", "leg.jpg", "again.jpg", "back.jpg", "scalp.jpg"]
+    expect(page.locator(".ranked.odd")).to_contain_text("arm.jpg")
+    expect(ranked.filter(has_text="Same file as leg.jpg")).to_contain_text("again.jpg")
+    expect(page.get_by_text("Ugly duckling", exact=True)).to_have_count(1)
+    expect(page.locator(".lede", has_text="arm.jpg differs most")).to_be_visible()
+    page.get_by_role("link", name="leg.jpg").click()
+    heading(page, "Below the threshold")
+
+
+def test_more_images_than_a_comparison_takes_are_told_before_asking(
+    visit: Callable[..., Visitor], upstream: ArrangedTorchServe, lesion: Lesions
+) -> None:
+    small = Site(upstream, max_files=3)
+    small.start()
+    try:
+        visitor = visit(small)
+        page = visitor.open()
+        visitor.choose(*(lesion(f"{i}.jpg", 0.1 + i / 10) for i in range(5)))
+        heading(page, "5 images · 4 above the threshold · 1 below")
+        page.get_by_role("link", name="Same patient: compare").click()
+        expect(page.get_by_role("alert").filter(visible=True)).to_have_text(
+            "Comparing takes at most 3 images; remove 2."
+        )
+        expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+        assert not [url for url in visitor.requested if url.endswith("compare")]
+        page.get_by_role("link", name="Back to the images").click()
+        for name in ("0.jpg", "1.jpg"):
+            page.get_by_role("button", name=f"Remove {name}").click()
+        page.get_by_role("link", name="Same patient: compare").click()
+        expect(page.locator(".ranked")).to_have_count(3)
+    finally:
+        small.stop()
+
+
+def test_images_too_large_to_compare_lead_back_to_the_list(
+    visit: Callable[..., Visitor], upstream: ArrangedTorchServe, lesion: Lesions
+) -> None:
+    images = [lesion("a.jpg", 0.1), lesion("b.jpg", 0.2)]
+    small = Site(upstream, max_request_bytes=4096 + max(len(image["buffer"]) for image in images))
+    small.start()
+    try:
+        visitor = visit(small)
+        page = visitor.open()
+        visitor.choose(*images)
+        page.get_by_role("link", name="Same patient: compare").click()
+        expect(page.get_by_text("These images could not be compared.")).to_be_visible()
+        expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+        expect(page.get_by_role("link", name="Back to the images")).to_have_attribute("href", "#/")
+    finally:
+        small.stop()
