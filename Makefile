@@ -21,7 +21,7 @@ serve: $(VENV)/.serve ## run TorchServe and the gateway with the shipped model; 
 	@exec $(PY) -m stack serve
 
 test: $(VENV)/.dev ## run every test (starts the real TorchServe, gateway, Chromium, Prometheus)
-	$(PY) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 $(ARGS)
 
 lint: $(VENV)/.dev ## check style and types
 	$(VENV)/bin/ruff check .
