@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from bench.cores import pinned_to
 from bench.load import Sample
+from stack.torchserve import MALLOC
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +33,7 @@ def measure(
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
+            env=os.environ | MALLOC,
             preexec_fn=pinned_to(frozenset([core])),
         )
         for core in cores

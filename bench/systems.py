@@ -11,6 +11,7 @@ from bench.materials import Materials
 from bench.system import System
 from stack import java
 from stack.probe import free_ports
+from stack.torchserve import MALLOC
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -74,7 +75,7 @@ def flask(materials: Materials, cores: Cores) -> System:
         FLASK,
         f"http://127.0.0.1:{port}/predictions/lesion",
         [str(materials.peers / "bin" / "gunicorn"), *words],
-        {"BENCH_BUNDLE": str(materials.bundle), "PYTHONPATH": str(ROOT)},
+        MALLOC | {"BENCH_BUNDLE": str(materials.bundle), "PYTHONPATH": str(ROOT)},
         ROOT,
         cores,
         materials.folder / "flask.log",

@@ -6,7 +6,6 @@ embedded; transparency laid over white. A JPEG is decoded at the smallest DCT sc
 
 from __future__ import annotations
 
-import math
 from io import BytesIO
 
 # Imported so that Pillow need not search its plug-ins during the first request.
@@ -17,7 +16,6 @@ from handler.colour import to_srgb
 from handler.errors import EmptyBody, Rejection, TooLarge, TooManyPixels, TooSmall, TruncatedImage, UnsupportedFormat
 from handler.signatures import identify, webp_size
 
-OVERSAMPLING = 1.5
 ORIENTATION = 0x0112
 ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH = 278, 322, 323
 MOST_SCANS = 200
@@ -46,7 +44,7 @@ class Limits(BaseModel):
 def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
     """The first frame, upright, as RGB.
 
-    A JPEG may come smaller than it was sent, its short side never below OVERSAMPLING times `target`.
+    A JPEG may come smaller than it was sent, its short side never below `target`.
     Raises a Rejection, and nothing else, for bytes that are no usable image.
     """
     if not data:
@@ -72,8 +70,7 @@ def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
         _check_size(*image.size, limits)
         if isinstance(image, JpegImagePlugin.JpegImageFile):
             _check_scans(data, image)
-            want = math.ceil(OVERSAMPLING * target)
-            image.draft(None, (want, want))
+            image.draft(None, (target, target))
         elif isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tiles(image, limits)
         image.load()

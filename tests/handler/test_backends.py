@@ -98,6 +98,17 @@ def test_int8_and_bf16_stay_near_fp32(sigmoid_bundle: Path) -> None:
         assert np.abs(backends.load(bundle, name).infer(images).logits - reference).max() < gap
 
 
+@pytest.mark.parametrize("flags", [frozenset(), frozenset({"amx_bf16"})])
+def test_int8_means_the_same_whatever_its_first_convolution_is_computed_in(
+    sigmoid_bundle: Path, monkeypatch: pytest.MonkeyPatch, flags: frozenset[str]
+) -> None:
+    bundle = Bundle.load(sigmoid_bundle)
+    images = np.stack([Geometry(size=64).apply(drawing.lesion(seed)) for seed in range(8)])
+    usual = backends.load(bundle, "int8", threads=1).infer(images).logits
+    monkeypatch.setattr(processor, "flags", lambda: flags)
+    assert np.abs(backends.load(bundle, "int8", threads=1).infer(images).logits - usual).max() < 0.3
+
+
 def test_weights_that_do_not_fit_are_named(resnet_bundle: Path, edited: Edit) -> None:
     folder = edited(resnet_bundle, lambda manifest: manifest.update(architecture="resnet34"))
     with pytest.raises(BundleError, match=WEIGHTS):
