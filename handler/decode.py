@@ -50,14 +50,14 @@ def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
     if not data:
         raise EmptyBody("The body is empty. Send the bytes of one image file.")
     if len(data) > limits.max_bytes:
-        raise TooLarge(f"The file has {len(data)} bytes, the limit is {limits.max_bytes}. Send a smaller image.")
+        raise TooLarge(f"The file has {len(data):,} bytes, the limit is {limits.max_bytes:,}. Send a smaller image.")
     name = identify(data)
     try:
         return _decode(data, name, limits, target)
     except Rejection:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise TooManyPixels(f"The image has more than {limits.max_pixels} pixels. Send a smaller one.") from None
+        raise TooManyPixels(f"The image has more than {limits.max_pixels:,} pixels. Send a smaller one.") from None
     except Exception:
         # Pillow's parsers raise whatever a damaged file makes them stumble over.
         raise TruncatedImage(f"The {name} file is damaged or incomplete. Send it again, or save it anew.") from None
@@ -80,7 +80,7 @@ def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
 def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
         raise TooManyPixels(
-            f"The image is {width} x {height}, the limit is {limits.max_pixels} pixels. Send a smaller one."
+            f"The image is {width} x {height}, the limit is {limits.max_pixels:,} pixels. Send a smaller one."
         )
     if min(width, height) < limits.min_side:
         raise TooSmall(
@@ -100,7 +100,7 @@ def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
     tile = int(tags.get(TILE_WIDTH, 1)) * int(tags.get(TILE_LENGTH, 1))
     strip = min(int(tags.get(ROWS_PER_STRIP, 1)), image.height) * image.width
     if max(tile, strip) > limits.max_pixels:
-        raise TooManyPixels(f"The TIFF has tiles of more than {limits.max_pixels} pixels. Save it with smaller ones.")
+        raise TooManyPixels(f"The TIFF has tiles of more than {limits.max_pixels:,} pixels. Save it with smaller ones.")
 
 
 def _upright(source: Image.Image, pixels: Image.Image) -> Image.Image:

@@ -133,7 +133,11 @@ def finish(draft: Path, manifest: Manifest, text: str, report: Report, quantisat
     known = manifest.model_dump(exclude={"files", "created"})
     known["report"] |= {
         "test": headline(report),
-        "int8": {"auroc_lost": quantisation.auroc_lost, "largest_change": quantisation.largest_change},
+        "int8": {
+            "split": "validation",
+            "auroc_lost": quantisation.auroc_lost,
+            "largest_change": quantisation.largest_change,
+        },
     }
     return packing.write_manifest(draft, known)
 

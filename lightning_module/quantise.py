@@ -29,9 +29,9 @@ class Quantisation:
 
     def __str__(self) -> str:
         cost = (
-            f"int8 costs {self.auroc_lost:+.4f} of ROC AUC on the validation split (at most {self.allowed} is "
-            f"allowed), changes a probability by at most {self.largest_change:.4f} and a logit of a golden image by at "
-            f"most {self.golden_gap:.2f} (at most {TOLERANCE['int8']} is allowed)"
+            f"int8 changes ROC AUC by {-self.auroc_lost:+.4f} on the validation split (a loss of {self.allowed} is "
+            f"allowed), a probability by at most {self.largest_change:.4f} and a logit of a golden image by at most "
+            f"{self.golden_gap:.2f} ({TOLERANCE['int8']} is allowed)"
         )
         return f"{cost}: int8 is served." if self.accepted else f"{cost}: int8 is left out and bf16 is served."
 
