@@ -45,6 +45,7 @@ FROM runtime AS train
 ARG VERSION=0.0.0
 COPY handler handler
 COPY lightning_module lightning_module
+COPY model-config.yaml ./
 RUN python sbom.py --version "${VERSION}" --output sbom.cdx.json
 USER 10001:10001
 CMD ["python", "-m", "lightning_module", "--help"]

@@ -1,4 +1,4 @@
-"""Drop what serving never loads from the virtual environment: other devices' plugins, front ends, headers, tests."""
+"""Drop what a variant never loads from the virtual environment: other devices' plugins, front ends, headers, tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ EVERYWHERE = (
     "openvino/libs/cache.json",  # compiled GPU kernels
     "openvino/libs/libopenvino_onnx_frontend.so*",  # the bundle is in OpenVINO's own format
     "openvino/libs/libopenvino_paddle_frontend.so*",
-    "openvino/libs/libopenvino_pytorch_frontend.so*",
     "openvino/libs/libopenvino_tensorflow*_frontend.so*",
     "openvino/libs/libopenvino_jax_frontend.so*",
     "openvino/libs/libopenvino_gguf_frontend.so*",
@@ -32,18 +31,20 @@ EVERYWHERE = (
     "torch/share",
     "torch/test",
 )
+# The trainer's `bundle` command converts a network of torch with it.
+SERVING = ("openvino/libs/libopenvino_pytorch_frontend.so*",)
 
 
-def victims(site: Path) -> Iterator[Path]:
-    """Every path under `site` that serving does not need."""
-    for pattern in EVERYWHERE:
+def victims(site: Path, variant: str) -> Iterator[Path]:
+    """Every path under `site` that the variant does not need."""
+    for pattern in EVERYWHERE + (() if variant == "train" else SERVING):
         yield from site.glob(pattern)
 
 
-def trim(site: Path) -> int:
+def trim(site: Path, variant: str) -> int:
     """Delete them and return how many bytes that gave back."""
     freed = 0
-    for path in victims(site):
+    for path in victims(site, variant):
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         freed += sum(file.lstat().st_size for file in files)
         if path.is_dir():
@@ -55,4 +56,5 @@ def trim(site: Path) -> int:
 
 if __name__ == "__main__":
     (packages,) = Path(sys.prefix).glob("lib/python3*/site-packages")
-    print(f"trimmed {trim(packages) / 1e6:.0f} MB from the {sys.argv[1]} environment")
+    (variant,) = sys.argv[1:]
+    print(f"trimmed {trim(packages, variant) / 1e6:.0f} MB from the {variant} environment")

@@ -72,11 +72,17 @@ def await_gateway(
         time.sleep(POLL_S)
 
 
-if __name__ == "__main__":
-    from first_process import await_handler, tell
-
+def await_this_gateway() -> str:
+    """Wait for the gateway of this pod, and say how it went."""
     began = time.monotonic()
     inference = int(os.environ.get("DERMSERVE_INFERENCE_PORT", "8080"))
     seen = await_gateway(int(os.environ.get("PORT", "8000")), lambda: connections(inference))
+    return f"the gateway is {seen} after {time.monotonic() - began:.1f} s"
+
+
+if __name__ == "__main__":
+    from first_process import await_handler, tell
+
+    outcome = await_this_gateway()
     await_handler()
-    tell(f"the gateway is {seen} after {time.monotonic() - began:.1f} s: TorchServe may end")
+    tell(f"{outcome}: TorchServe may end")

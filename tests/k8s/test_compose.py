@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from gateway.settings import PREFIX, Settings
+from image.hooks import await_gateway
 from k8s.validate.build import ROOT
 from stack import properties
 
@@ -62,7 +63,16 @@ def test_a_restart_of_one_container_leaves_the_others_network_alone() -> None:
     for service in ("torchserve", "gateway"):
         assert SERVICES[service]["network_mode"] == "service:pod"
         assert "ports" not in SERVICES[service]
-    assert SERVICES["gateway"]["depends_on"] == ["torchserve"]  # so that it is stopped first
+
+
+def test_what_the_gateway_needs_ends_after_it_also_when_all_are_told_at_once() -> None:
+    program = "hooks/outlast_gateway.py"
+    assert (ROOT / "image" / program).is_file()
+    assert SERVICES["pod"]["command"][:2] == ["python", program]
+    assert SERVICES["torchserve"]["command"] == ["python", program, "python", "-m", "stack", "torchserve"]
+    for service in OURS:
+        assert int(SERVICES[service]["stop_grace_period"].removesuffix("s")) >= await_gateway.PATIENCE_S + 5
+    assert SERVICES["gateway"]["depends_on"] == ["torchserve"]
 
 
 def test_settings_and_image_exist() -> None:

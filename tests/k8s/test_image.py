@@ -89,10 +89,19 @@ def test_trim_takes_what_serving_never_loads(tmp_path: Path) -> None:
     for path in (kept, gone, folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
-    assert trim.trim(tmp_path) == 8
+    assert trim.trim(tmp_path, "cpu") == 8
     assert kept.exists()
     assert not gone.exists()
     assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize(("variant", "there"), [("cpu", False), ("cuda", False), ("train", True)])
+def test_only_the_trainer_can_convert_networks_of_torch(variant: str, there: bool, tmp_path: Path) -> None:
+    frontend = tmp_path / "openvino/libs/libopenvino_pytorch_frontend.so.2641"
+    frontend.parent.mkdir(parents=True)
+    frontend.write_bytes(b"1234")
+    trim.trim(tmp_path, variant)
+    assert frontend.exists() == there
 
 
 def test_the_bill_of_materials_is_complete_and_the_same_twice(tmp_path: Path) -> None:
