@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_module.callbacks import AtomicCheckpointIO, Throughput
 from lightning_module.datamodule import LesionData
@@ -99,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     except (DatasetError, WeightsUnavailable, UnfitSetting) as error:
         sys.exit(f"error: {error}")
+    except SIGTERMException:
+        # Lightning would end with 0, and Kubernetes take an evicted run for a finished one.
+        sys.exit(128 + signal.SIGTERM)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

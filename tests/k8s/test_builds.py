@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,25 @@ def test_a_rollout_never_takes_a_pod_away_first(cpu: Manifests) -> None:
     assert delay + deadline < drain.PATIENCE_S
     assert delay + 2 * deadline < await_gateway.PATIENCE_S
     assert grace >= await_gateway.PATIENCE_S + 5  # TorchServe itself needs about three seconds
+
+
+def test_a_kustomization_elsewhere_says_which_model_to_fetch(builds: dict[str, Manifests], tmp_path: Path) -> None:
+    k8s = os.path.relpath(build.K8S, tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{k8s}/overlays/cpu]\ncomponents: [{k8s}/components/model-init]\n"
+        "images: [{name: dermserve, newName: registry.example.org/dermserve, newTag: 1.0.0}]\n"
+        "patches:\n  - patch: |\n      apiVersion: v1\n      kind: ConfigMap\n"
+        "      metadata: {name: model}\n      data: {MODEL_URL: 'https://models.example.org/other.mar'}\n",
+        encoding="utf-8",
+    )
+    manifests = build.build(tmp_path)
+    (fetcher,) = pick(manifests, "Deployment")["spec"]["template"]["spec"]["initContainers"]
+    assert fetcher["image"] == "registry.example.org/dermserve:1.0.0"
+    data = pick(manifests, "ConfigMap", fetcher["envFrom"][0]["configMapRef"]["name"])["data"]
+    assert data["MODEL_URL"] == "https://models.example.org/other.mar"
+    assert set(data) == {"MODEL_URL", "MODEL_SHA256"}  # each becomes a variable of the container
+    committed = [m["metadata"]["name"] for m in builds["components/model-init"] if m["kind"] == "ConfigMap"]
+    assert fetcher["envFrom"][0]["configMapRef"]["name"] not in committed  # a new name is what makes it a rollout
 
 
 def test_keda_replaces_the_plain_autoscaler(builds: dict[str, Manifests]) -> None:

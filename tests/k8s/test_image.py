@@ -153,6 +153,8 @@ def test_a_fetched_model_is_kept_only_with_the_right_hash(fetcher: ModuleType, t
     store.mkdir()
     with pytest.raises(SystemExit, match="check MODEL_URL and MODEL_SHA256"):
         fetcher.fetch(source.as_uri(), "0" * 64, store)
+    with pytest.raises(SystemExit, match="cannot be fetched"):
+        fetcher.fetch((tmp_path / "absent.mar").as_uri(), digest, store)
     assert list(store.iterdir()) == []
     assert fetcher.fetch(source.as_uri(), digest.upper(), store) == digest
     assert (store / "lesion.mar").read_bytes() == b"archive"

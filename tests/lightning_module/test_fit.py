@@ -126,7 +126,10 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
     assert not torch.equal(weights(finished / "last.ckpt")[head], weights(tmp_path / "other" / "last.ckpt")[head])
 
 
-def test_a_run_killed_at_any_moment_resumes_by_itself(folder: Path, finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_a_run_killed_at_any_moment_resumes_by_itself(
+    folder: Path, finished: Path, tmp_path: Path, sent: signal.Signals, status: int
+) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "lightning_module", *arguments(folder, run, "--trainer.max_epochs=4")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -137,7 +140,9 @@ def test_a_run_killed_at_any_moment_resumes_by_itself(folder: Path, finished: Pa
         for line in process.stdout:
             if line.startswith("epoch 1:"):
                 break
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(sent)
+        process.communicate()
+    assert process.returncode == status  # never 0: Kubernetes would take the run for a finished one
     reached = torch.load(run / "last.ckpt", weights_only=True)["epoch"]
     assert 0 <= reached < 4
     main(arguments(folder, run, "--trainer.max_epochs=4"))

@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 CHUNK = 1 << 20
@@ -16,14 +17,19 @@ def fetch(url: str, wanted: str, folder: Path) -> str:
     target = folder / "lesion.mar"
     partial = folder / "lesion.mar.partial"
     digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=60) as source, partial.open("wb") as sink:
-        while chunk := source.read(CHUNK):
-            digest.update(chunk)
-            sink.write(chunk)
+    try:
+        with urllib.request.urlopen(url, timeout=60) as source, partial.open("wb") as sink:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                sink.write(chunk)
+    except (OSError, HTTPException, ValueError) as error:
+        partial.unlink(missing_ok=True)
+        sys.exit(f"{url} cannot be fetched: {error}")
     found = digest.hexdigest()
     if found != wanted.lower():
+        size = partial.stat().st_size
         partial.unlink()
-        sys.exit(f"{url} has the SHA-256 {found}, not {wanted}: check MODEL_URL and MODEL_SHA256")
+        sys.exit(f"{url} has the SHA-256 {found} ({size} bytes), not {wanted}: check MODEL_URL and MODEL_SHA256")
     partial.replace(target)
     target.with_name("lesion.mar.sha256").write_text(f"{found}  {target.name}\n", encoding="utf-8")
     return found
