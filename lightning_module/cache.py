@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +45,21 @@ def build(
     crop = f"{geometry.crop:.6g}".replace(".", "_")
     name = f"{(known_content or content(table))[:32]}-{geometry.size}-{crop}"
     path = folder / f"{name}.npy"
-    if not path.exists():
-        partial, marker = folder / f"{name}.partial", folder / f"{name}.rows"
-        _fill(table, geometry, partial, marker, threads or min(8, os.cpu_count() or 1))
-        partial.replace(path)
-        marker.unlink()
+    with _alone(folder / ".lock"):
+        if not path.exists():
+            partial, marker = folder / f"{name}.partial", folder / f"{name}.rows"
+            _fill(table, geometry, partial, marker, threads or min(8, os.cpu_count() or 1))
+            partial.replace(path)
+            marker.unlink()
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Of several processes that train together, one decodes and the others wait; a killed one lets go."""
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path, threads: int) -> None:

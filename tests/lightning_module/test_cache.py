@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from handler.decode import decode
 from handler.geometry import Geometry
 from lightning_module import cache
 from lightning_module.datasets import Table
@@ -53,7 +56,22 @@ def test_content_order_and_geometry_each_need_an_array_of_their_own(table: Table
     cache.build(table.take([1, 0, 2, 3, 4, 5]), SIZE, tmp_path / "cache")
     (table.root / "3.png").write_bytes(picture(77))
     cache.build(table, SIZE, tmp_path / "cache")
-    assert len(list((tmp_path / "cache").iterdir())) == 5
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 5
+
+
+def test_who_starts_together_decodes_once(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+
+    def counted(*words: Any) -> Image.Image:
+        decoded.append(words)
+        return decode(*words)
+
+    monkeypatch.setattr(cache, "decode", counted)
+    with ThreadPoolExecutor(4) as ranks:
+        arrays = list(ranks.map(lambda _: cache.build(table, SIZE, tmp_path / "cache"), range(4)))
+    assert len(decoded) == len(table)
+    for array in arrays:
+        np.testing.assert_array_equal(array, arrays[0])
 
 
 def test_moving_the_folder_changes_nothing(table: Table, tmp_path: Path) -> None:
