@@ -46,7 +46,10 @@ function drawImage(lesion) {
       location.hash = "#/";
     },
   };
-  byId("view-image").replaceChildren(...resultView(lesion, { model, away: queue.away, around, actions }).flat());
+  const view = byId("view-image");
+  const focused = view.contains(document.activeElement);
+  view.replaceChildren(...resultView(lesion, { model, away: queue.away, around, actions }).flat());
+  if (focused) focusHeading("image"); // the answer must not throw whoever waits for it back to the top of the page
 }
 
 function ask(event) {
