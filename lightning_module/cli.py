@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from lightning_module.callbacks import AtomicCheckpointIO, Throughput
+from lightning_module.callbacks import AtomicCheckpointIO, PromptEnd, Throughput
 from lightning_module.datamodule import LesionData
 from lightning_module.datasets.errors import DatasetError
 from lightning_module.module import LesionModule
@@ -72,7 +72,7 @@ class LesionCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self.config_init[self.subcommand].trainer
         root = config.default_root_dir
-        callbacks: list[pl.Callback] = [*(config.callbacks or []), Throughput()]
+        callbacks: list[pl.Callback] = [*(config.callbacks or []), PromptEnd(), Throughput()]
         if not config.fast_dev_run:
             callbacks += _checkpoints(root)
             if config.logger in (None, True):
