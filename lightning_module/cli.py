@@ -58,8 +58,14 @@ class LesionCLI(LightningCLI):
         for name in ("classes", "head"):
             parser.link_arguments(f"model.{name}", f"data.{name}")
 
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would take a checkpoint's hyper-parameters for settings; ours also describe its data."""
+
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        if config.data.folds:
+            # Each fold is a training of its own, and must not resume another one's.
+            config.trainer.default_root_dir = str(Path(config.trainer.default_root_dir) / f"fold_{config.data.fold}")
         folder = Path(config.trainer.default_root_dir)
         fitting = self.subcommand == "fit"
         known = folder / (LAST if fitting else BEST)

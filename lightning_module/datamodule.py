@@ -18,6 +18,7 @@ from lightning_module import cache, splits
 from lightning_module.datasets.errors import UnknownValues
 from lightning_module.datasets.table import Table
 from lightning_module.options import Reading
+from lightning_module.settings import UnfitSetting
 
 Batch = dict[str, Tensor]
 
@@ -104,6 +105,8 @@ class LesionData(pl.LightningDataModule):
         super().__init__()
         self.save_hyperparameters()
         self.hparams["classes"] = list(classes)
+        if not 0 <= fold < (folds or 1):
+            raise UnfitSetting(f"data.fold is {fold}, of data.folds {folds}: folds are counted from 0.")
         self.size = size
         self.table: Table
         self.split: splits.Split
