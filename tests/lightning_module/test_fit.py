@@ -254,7 +254,8 @@ def test_every_config_trains_on_drawn_data(config: str, tmp_path: Path) -> None:
             *QUICK,
         ]
     )
-    network, described = LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))
+    [last] = (tmp_path / "run").rglob("last.ckpt")  # of a configuration with folds in its fold's folder
+    network, described = LesionModule.load_for_export(str(last))
     size = described["geometry"]["size"]
     with torch.inference_mode():
         assert bool(torch.isfinite(network(torch.zeros(1, 3, size, size))).all())
