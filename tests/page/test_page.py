@@ -213,7 +213,7 @@ def test_model_card_shows_intervals_and_subgroups_and_runs_no_markup(desk: Visit
 
 def test_everything_is_reached_by_keyboard(desk: Visitor, lesion: Lesions) -> None:
     page = desk.page
-    with page.expect_file_chooser() as chooser:  # asked for before the keys: Playwright does not wait until it is listening
+    with page.expect_file_chooser() as chooser:  # before the keys: it takes a moment to listen
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
         for _ in range(10):
