@@ -50,7 +50,7 @@ def test_the_cpu_image_carries_no_torch() -> None:
 
 
 @pytest.mark.parametrize(("variant", "there"), [("cpu", False), ("cuda", False), ("train", True)])
-def test_only_the_trainer_can_compile_for_a_gpu(variant: str, there: bool) -> None:
+def test_only_the_trainer_carries_triton(variant: str, there: bool) -> None:
     assert ("triton" in pins(variant)) == there
 
 
