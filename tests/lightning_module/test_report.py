@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.stats import binomtest
 
-from lightning_module import card, datasets, document, plots
+from lightning_module import abstention, card, datasets, document, plots
 from lightning_module.datasets import synthetic
 from lightning_module.metrics import Interval
 from lightning_module.report import Report, compose
@@ -121,3 +122,18 @@ def test_drawn_data_claims_neither_publisher_nor_patients(tmp_path: Path, monkey
     for claim in ("ham10000", "CC BY", "Tschandl", "of patients:", "patients' images", "dark skin"):
         assert claim not in text
         assert claim not in page
+
+
+def test_what_the_labels_reach_counts_no_answer_as_a_miss() -> None:
+    said = evaluated.evaluation(evaluated.fingerprint())
+    # Ten carcinomas, all found, and ten moles, all let go, get no answer.
+    silent = {*range(10), *range(40, 50)}
+    predictions = [
+        one.model_copy(update={"label": "abstain", "probability": None}) if number in silent else one
+        for number, one in enumerate(said.predictions)
+    ]
+    found = abstention.measure(replace(said, predictions=predictions), evaluated.THRESHOLD, replicates=20)
+    assert found.flagged.value == pytest.approx(20 / 40)
+    assert found.sensitivity_answered.value == pytest.approx(20 / 30)
+    assert found.specificity_answered.value == pytest.approx(1.0)
+    assert found.malignant_share.value == pytest.approx(10 / 40)
