@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from scipy.stats import binomtest
 
-from lightning_module import card, datasets, document, plots
+from lightning_module import abstention, card, datasets, document, plots
 from lightning_module.datasets import synthetic
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import Interval
@@ -158,3 +158,18 @@ def test_where_there_are_no_errors_the_report_says_so_and_shows_none(report: Rep
     page = (tmp_path / "report.html").read_text()
     assert "no malignant image is missed and no benign one is called malignant" in page
     assert "of patients:" not in page
+
+
+def test_what_the_labels_reach_counts_no_answer_as_a_miss() -> None:
+    said = evaluated.evaluation(evaluated.fingerprint())
+    # Ten carcinomas, all found, and ten moles, all let go, get no answer.
+    silent = {*range(10), *range(40, 50)}
+    predictions = [
+        one.model_copy(update={"label": "abstain", "probability": None}) if number in silent else one
+        for number, one in enumerate(said.predictions)
+    ]
+    found = abstention.measure(replace(said, predictions=predictions), evaluated.THRESHOLD, replicates=20)
+    assert found.flagged.value == pytest.approx(20 / 40)
+    assert found.sensitivity_answered.value == pytest.approx(20 / 30)
+    assert found.specificity_answered.value == pytest.approx(1.0)
+    assert found.malignant_share.value == pytest.approx(10 / 40)
