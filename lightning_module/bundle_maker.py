@@ -61,12 +61,12 @@ def make(
     most_auroc_lost: float = assembly.MOST_AUROC_LOST,
 ) -> Manifest:
     """Write the bundle of a checkpoint, in place of what lay at `output`; CheckpointError where they do not match."""
+    packing.make_way(output)
     source = Checkpoint.load(checkpoint)
     reading = reading.completed(source.reading)
     table = reading.table(data)
     source.check(table)
     split = source.parts(table)
-    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -107,6 +108,13 @@ class LesionData(pl.LightningDataModule):
         self.hparams["classes"] = list(classes)
         if not 0 <= fold < (folds or 1):
             raise UnfitSetting(f"data.fold is {fold}, of data.folds {folds}: folds are counted from 0.")
+        if batch_size < 1:
+            raise UnfitSetting(f"data.batch_size is {batch_size}: a batch has one image or more.")
+        try:
+            Geometry(size=size, crop=crop)
+        except ValidationError as error:
+            [wrong, *_] = error.errors()
+            raise UnfitSetting(f"data.{wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}.") from None
         self.size = size
         self.table: Table
         self.split: splits.Split

@@ -66,10 +66,10 @@ def again(
     bundle: Path, data: Path, output: Path, told: Wanted, reading: Reading = PLAINLY, version: str | None = None
 ) -> Manifest:
     """A copy of the bundle, evaluated by the handler and on the processor of today; the network stays as it is."""
+    packing.make_way(output)
     manifest = Bundle.load(bundle).manifest
     table = reading.completed(manifest.report.get("reading", {})).table(data)
     split = evaluate.made_with(manifest, table, DataFingerprint(**asdict(table.fingerprint())), "test")
-    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         draft = Path(scratch) / "bundle"
         shutil.copytree(bundle, draft)

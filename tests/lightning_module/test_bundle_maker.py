@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 
-from handler.bundle import CARD, GRAPH_CONSTANTS, MANIFEST, WEIGHTS, Bundle
+from handler.bundle import CARD, GRAPH_CONSTANTS, WEIGHTS, Bundle
 from handler.errors import BundleError
 from handler.notice import NOTICE
 from handler.predictor import Prediction, Predictor
@@ -224,11 +224,6 @@ def test_int8_that_loses_too_much_is_left_out(made: Made, tmp_path: Path) -> Non
 
 def test_does_not_replace_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    draft = tmp_path.with_name("draft")
-    draft.mkdir()
-    (draft / MANIFEST).write_text("{}")
-    from lightning_module import packing
-
     with pytest.raises(ValueError, match="holds no bundle"):
-        packing.replace(tmp_path, draft)
+        bundle_maker.make(Path("missing.ckpt"), Path("missing"), tmp_path)
     assert (tmp_path / "thesis.tex").exists()
