@@ -24,7 +24,10 @@ def main() -> None:
     if arguments.command == "key":
         from gateway.keys import generate
 
-        key, line = generate(arguments.name)
+        try:
+            key, line = generate(arguments.name)
+        except ValueError as error:
+            sys.exit(str(error))
         print(f"key, shown only now:         {key}\nline for the API keys file:  {line}")
         return
     try:

@@ -151,7 +151,9 @@ def read(path: Path, per_minute: int) -> list[Key]:
 
 
 def generate(name: str) -> tuple[str, str]:
-    """A new key, to be given to the caller, and its line for the file."""
+    """A new key, to be given to the caller, and its line for the file; ValueError for a name that no line can have."""
+    if not name.strip() or not name.isprintable() or {":", "#"} & set(name):
+        raise ValueError(f"a key cannot have the name {name!r}: use letters, digits and the like, no `:` and no `#`")
     key = f"ds_{secrets.token_urlsafe(32)}"
     return key, f"{name}:{hashlib.sha256(key.encode()).hexdigest()}"
 

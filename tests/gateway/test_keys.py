@@ -123,6 +123,15 @@ def test_a_key_can_be_made_on_the_command_line(tmp_path: Path) -> None:
     assert Keys(path, 60).admit(f"Bearer {key}", None) == "clinic"
 
 
+@pytest.mark.parametrize("name", ["", " ", "a:b", "a#b", "a\nb", "a\N{LINE SEPARATOR}b"])
+def test_a_name_that_no_line_can_have_gets_no_key(name: str) -> None:
+    command = [sys.executable, "-m", "gateway", "key", name]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "no `:` and no `#`" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_a_file_without_a_key_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "keys"
     path.write_text("# nobody yet\n")
