@@ -114,6 +114,17 @@ def test_every_image_of_a_request_counts(start: Start, keys_file: Path) -> None:
     assert 0 < int(answer.headers["retry-after"]) <= 12
 
 
+def test_only_images_count(start: Start, keys_file: Path) -> None:
+    gateway = start(api_keys_file=keys_file, rate_limit_per_minute=1)
+    gateway.http.headers["authorization"] = "Bearer secret"
+    assert [gateway.http.get("/v1/model").status_code for _ in range(3)] == [200, 200, 200]
+    assert gateway.predict().status_code == 200
+    assert gateway.predict().status_code == 429
+    assert gateway.http.get("/v1/model").status_code == 200
+    model = gateway.http.get("/openapi.json").json()["paths"]["/v1/model"]["get"]["responses"]
+    assert ("401" in model, "429" in model) == (True, False)
+
+
 def test_a_key_can_be_made_on_the_command_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway", "key", "clinic"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
