@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from gateway import logs, settings
+
+log = logging.getLogger("gateway")
 
 
 def main() -> None:
@@ -18,7 +21,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", title="commands")
     commands.add_parser("serve", help="serve until a signal says stop (the default)")
-    commands.add_parser("check", help="say which settings are wrong, and end")
+    commands.add_parser("check", help="say which settings are wrong or unknown, and end")
     commands.add_parser("key", help="print a new API key and its line for the keys file").add_argument("name")
     arguments = parser.parse_args()
     if arguments.command == "key":
@@ -34,9 +37,13 @@ def main() -> None:
         chosen = settings.read()
     except ValueError as error:
         sys.exit(str(error))
+    unknown = settings.unknown()
     if arguments.command == "check":
+        print("\n".join(unknown), end="\n" * bool(unknown), file=sys.stderr)
         return
     logs.configure(chosen.log_level)
+    for line in unknown:
+        log.warning(line)
     from gateway.server import build
 
     build(chosen).run()
