@@ -44,8 +44,12 @@ def main() -> None:
     logs.configure(chosen.log_level)
     for line in unknown:
         log.warning(line)
-    from gateway.server import build
+    from gateway.server import build, require_address
 
+    try:
+        require_address(chosen.gateway_host, chosen.port)
+    except ValueError as error:
+        sys.exit(str(error))
     build(chosen).run()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,22 @@ def test_a_golden_image_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest
             read()
     path.write_bytes(whole)
     assert read().golden_image == path
+
+
+def test_an_address_where_nobody_can_listen_ends_the_start_with_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = str(owner.getsockname()[1])
+        for wrong, told in (
+            ({"PORT": port}, f"port {port} of 127.0.0.1 is taken: "),
+            (
+                {"PORT": "0", "DERMSERVE_GATEWAY_HOST": "192.0.2.1"},
+                "DERMSERVE_GATEWAY_HOST=192.0.2.1 is no address of ",
+            ),
+        ):
+            command = [sys.executable, "-m", "gateway", "serve"]
+            ended = subprocess.run(command, env=os.environ | wrong, capture_output=True, text=True)
+            assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (1, "", 1)
+            assert ended.stderr.startswith(told)
 
 
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant() -> None:
