@@ -39,7 +39,8 @@ def main() -> None:
         sys.exit(str(error))
     unknown = settings.unknown()
     if arguments.command == "check":
-        print("\n".join(unknown), end="\n" * bool(unknown), file=sys.stderr)
+        for line in unknown:
+            print(line, file=sys.stderr)
         return
     logs.configure(chosen.log_level)
     for line in unknown:
