@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.comparison import Comparison, Row, medians
 from bench.cores import Cores
 from bench.targets import MODEL, judge
+from handler.backends import processor
 
 
 def write(folder: Path, comparisons: Sequence[Comparison], cores: Cores) -> Path:
@@ -30,9 +31,9 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
     lines = [
         "# Speed",
         "",
-        f"Written by `make bench`. {_processor()}; {cores}. Closed loop: every connection asks again as soon as it is",
-        "answered. All systems are up and asked in turn, in several rounds; a figure is the median over rounds, the",
-        "ratio of a target the median of the ratios within a round. Compare figures within one run only.",
+        f"Written by `make bench`. {processor.name()}; {cores}. Closed loop: every connection asks again as soon as",
+        "it is answered. All systems are up and asked in turn, in several rounds; a figure is the median over rounds,",
+        "the ratio of a target the median of the ratios within a round. Compare figures within one run only.",
     ]
     for comparison in comparisons:
         lines += ["", f"## Model `{comparison.materials.name}`, {comparison.materials.manifest.geometry.size} px", ""]
@@ -68,14 +69,6 @@ def _checks(comparison: Comparison) -> list[str]:
         each = ", ".join(f"{name} {size:.0f} MiB" for name, size in comparison.memory.items())
         lines += ["", f"Resident memory after the load: {each}; together {sum(comparison.memory.values()):.0f} MiB."]
     return lines
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "unknown processor"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
 
 
 def _plot(path: Path, rows: Sequence[Row]) -> None:

@@ -15,6 +15,8 @@ from gateway.metrics import Metrics
 from gateway.problems import Problem
 
 LAST_CHANCE_S = 0.5
+# For who has connected and not asked yet: on a busy machine a client may need a moment between the two.
+FIRST_CHANCE_S = 2.0
 MOST_PIPELINED = 16
 LARGEST_HEAD = 32 * 2**10
 MOST_IGNORED = 2**20
@@ -111,7 +113,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self._idle:  # closing now would lose a request that is on its way
             self._stopping = True
             self._unwatch()
-            self._watch(LAST_CHANCE_S)
+            self._watch(LAST_CHANCE_S if self.cycle else FIRST_CHANCE_S)
         else:
             super().shutdown()
 

@@ -20,8 +20,8 @@ PREFIX = "DERMSERVE_"
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\sA-Z]+")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 OF_OTHERS = (
-    *("BACKEND", "CONFIG", "IMAGE", "INFERENCE_PORT", "MANAGEMENT_PORT", "METRICS_PORT", "MODEL_STORE"),
-    *("START_SECONDS", "THREADS", "WORKERS"),
+    *("BACKEND", "CONFIG", "IMAGE", "INFERENCE_HOST", "INFERENCE_PORT", "MANAGEMENT_PORT", "METRICS_PORT"),
+    *("MODEL_STORE", "START_SECONDS", "THREADS", "WORKERS"),
 )
 """What the stack, the workers, the image's hooks and compose.yaml read: the gateway may share their environment."""
 

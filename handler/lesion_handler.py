@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +126,13 @@ class LesionHandler:
 
     def _write(self) -> None:
         # TorchServe itself adds a line a batch, from the thread that predicts.
-        with self.outlet.lock or nullcontext():
+        self.outlet.acquire()
+        try:
             told = self.lines.getvalue()
             self.lines.seek(0)
             self.lines.truncate()
+        finally:
+            self.outlet.release()
         sys.stdout.write(told)
         sys.stdout.flush()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,13 @@ class Model(BaseModel):
     name: str
     version: str
     sha256: str
+
+
+class Seen(NamedTuple):
+    """What is judged from the pixels of a batch alone."""
+
+    qualities: list[quality.Quality]
+    descriptors: NDArray[np.float32]
 
 
 class Prediction(BaseModel):
@@ -82,6 +90,7 @@ class Predictor:
         self.timings: dict[Stage, float] = {}
         self._model = Model(name=self.manifest.name, version=self.manifest.version, sha256=bundle.sha256)
         self._explainer = Explainer(bundle)
+        self._beside = ThreadPoolExecutor(1, "quality")
         self._reference: FamiliarityReference | None = None
         if self.manifest.familiarity is not None:
             self._reference = FamiliarityReference.load(bundle.path(self.manifest.familiarity))
@@ -125,11 +134,13 @@ class Predictor:
             return rejection
 
     def _answer(self, batch: Pixels, explain: bool) -> list[Prediction]:
+        # Of a lone image the quality is judged while the network runs. A batch means that no core is idle.
+        looking = self._beside.submit(_look, batch) if len(batch) == 1 else None
         with self._timed("inference"):
             logits, features = self.backend.infer(batch)
         with self._timed("quality"):
             pooled = features.mean((1, 2))
-            measured = self._measure(batch, pooled)
+            measured = self._measure(looking.result() if looking else _look(batch), pooled)
         with self._timed("decision"):
             calibrated = decision.calibrate(self.manifest, logits)
             fields = [self._decide(i, calibrated, measured[i]) for i in range(len(batch))]
@@ -141,16 +152,11 @@ class Predictor:
                     field["features"] = _unit(pooled[i])
         return [Prediction(**field) for field in fields]
 
-    def _measure(self, batch: Pixels, pooled: NDArray[np.float32]) -> list[Measured]:
-        seen = [quality.look(pixels) for pixels in batch]
-        if self._reference is None:
-            known = np.ones(len(batch))
-        else:
-            descriptors = np.stack([familiarity.describe(one) for one in seen])
-            known = self._reference.score(pooled, descriptors)
+    def _measure(self, seen: Seen, pooled: NDArray[np.float32]) -> list[Measured]:
+        known = np.ones(len(pooled)) if self._reference is None else self._reference.score(pooled, seen.descriptors)
         return [
             Measured(sharpness=round(q.sharpness, 4), exposure=round(q.exposure, 4), familiarity=round(float(k), 4))
-            for q, k in zip(map(quality.measure, seen), known, strict=True)
+            for q, k in zip(seen.qualities, known, strict=True)
         ]
 
     def _decide(self, index: int, calibrated: decision.Calibrated, measured: Measured) -> dict[str, Any]:
@@ -193,6 +199,11 @@ class Predictor:
         start = perf_counter()
         yield
         self.timings[stage] = perf_counter() - start
+
+
+def _look(batch: Pixels) -> Seen:
+    looks = [quality.look(pixels) for pixels in batch]
+    return Seen([quality.measure(one) for one in looks], np.stack([familiarity.describe(one) for one in looks]))
 
 
 def _unit(vector: NDArray[np.float32]) -> list[float]:

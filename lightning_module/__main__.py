@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": ("cli", "uncalibrated probabilities of the test split"),
     "bundle": ("bundle_maker", "calibrate, quantise and describe a checkpoint: make bundle"),
     "evaluate": ("evaluate", "report on a bundle: make evaluate"),
+    "describe": ("description", "evaluate a bundle again and write its card anew"),
     "archive": ("archive", "pack a bundle for TorchServe: make archive"),
     "synthesize": ("datasets.synthetic", "draw a data set"),
     "download": ("download", "fetch a data set from the ISIC archive"),

@@ -9,17 +9,24 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from lightning_module.evaluation import Evaluation
-from lightning_module.metrics import Interval, Scores, bootstrap, decisions
+from lightning_module.metrics import Interval, Scores, bootstrap, decisions, denominators
 
 COVERAGES = np.linspace(1.0, 0.5, 26)
+DECIDED = ("sensitivity", "specificity")
 
 
 class Abstention(BaseModel, frozen=True):
-    """How often the served limits abstain, why, and the balanced error with and without."""
+    """How often the served limits abstain, why, and what the answers reach with and without.
+
+    `flagged` is the share of malignant images that are labelled so, where no answer is a miss.
+    """
 
     share: Interval
     reasons: dict[str, int]
     malignant_share: Interval
+    flagged: Interval
+    sensitivity_answered: Interval
+    specificity_answered: Interval
     balanced_error_all: Interval
     balanced_error_answered: Interval
 
@@ -28,6 +35,8 @@ def measure(evaluation: Evaluation, threshold: float, replicates: int = 1000) ->
     """The abstentions of the served limits on these rows."""
     scores, answered = evaluation.scores(), evaluation.answered
     marked = Scores(scores.truth, (~answered).astype(np.float64), scores.group)
+    missed = Scores(scores.truth, np.where(answered, scores.probability, 0.0), scores.group)
+    kept = scores.take(answered)
 
     def shares(sample: Scores) -> dict[str, float]:
         malignant = sample.probability[sample.truth]
@@ -39,14 +48,26 @@ def measure(evaluation: Evaluation, threshold: float, replicates: int = 1000) ->
     def error(sample: Scores) -> dict[str, float]:
         return {"error": 1.0 - decisions(sample, threshold)["balanced_accuracy"]}
 
+    def found(sample: Scores) -> dict[str, float]:
+        decided = decisions(sample, threshold)
+        return {name: decided[name] for name in DECIDED}
+
+    def reached(sample: Scores) -> dict[str, Interval]:
+        counted = {name: rows for name, rows in denominators(sample, threshold).items() if name in DECIDED}
+        return bootstrap(sample, found, replicates, shares=counted)
+
+    among_answered = reached(kept)
     share = bootstrap(marked, shares, replicates, shares={"all": np.ones(len(scores), bool), "malignant": scores.truth})
     reasons = Counter(reason for prediction in evaluation.predictions for reason in prediction.reasons)
     return Abstention(
         share=share["all"],
         reasons=dict(reasons.most_common()),
         malignant_share=share["malignant"],
+        flagged=reached(missed)["sensitivity"],
+        sensitivity_answered=among_answered["sensitivity"],
+        specificity_answered=among_answered["specificity"],
         balanced_error_all=bootstrap(scores, error, replicates)["error"],
-        balanced_error_answered=bootstrap(scores.take(answered), error, replicates)["error"],
+        balanced_error_answered=bootstrap(kept, error, replicates)["error"],
     )
 
 

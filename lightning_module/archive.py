@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         told = archive(chosen.bundle, chosen.output)
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         print(f"archive: {error}", file=sys.stderr)
         return 1
     print(f"{chosen.output}  {chosen.output.stat().st_size / 2**20:.1f} MiB  sha256 {told}")

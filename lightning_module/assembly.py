@@ -117,7 +117,14 @@ def assemble(
     unseen = {"fp32": run(full, trained, held_out.items), "int8": run(int8, trained, held_out.items)}
     expected = run(full, trained, golden).logits
     golden_gap = float(np.abs(run(int8, trained, golden).logits - expected).max())
-    quantisation = compare(trained, unseen["fp32"].logits, unseen["int8"].logits, held_out, golden_gap, most_auroc_lost)
+    quantisation = compare(
+        trained.malignant_indices,
+        unseen["fp32"].logits,
+        unseen["int8"].logits,
+        held_out,
+        golden_gap,
+        most_auroc_lost,
+    )
     served = int8
     if not quantisation.accepted:
         draft["backends"] = {"bf16": FLOAT, "fp32": FLOAT}
@@ -140,7 +147,7 @@ def assemble(
 def run(backend: backends.Backend, trained: Trained, items: Sequence[bytes]) -> Outputs:
     """The raw outputs of a network, before any limit."""
     logits, pooled, descriptors = [], [], []
-    for chunk in _chunks(items):
+    for chunk in chunks(items):
         pixels = np.stack(trained.pixels(chunk))
         output = backend.infer(pixels)
         logits.append(output.logits)
@@ -150,17 +157,17 @@ def run(backend: backends.Backend, trained: Trained, items: Sequence[bytes]) -> 
 
 
 def compare(
-    trained: Trained,
+    malignant: list[int] | None,
     full: NDArray[np.float32],
     int8: NDArray[np.float32],
     held_out: HeldOut,
     golden_gap: float,
     most_auroc_lost: float,
 ) -> Quantisation:
-    """What int8 loses against fp32, both at the temperature of fp32."""
-    temperature = calibration.temperature(full, held_out.truth, trained.malignant_indices)
+    """What int8 loses against fp32, both at the temperature of fp32. `malignant` is None for a sigmoid."""
+    temperature = calibration.temperature(full, held_out.truth, malignant)
     ours, theirs = (
-        Scores(held_out.truth, _probability(trained, logits, temperature), held_out.group) for logits in (int8, full)
+        Scores(held_out.truth, _probability(malignant, logits, temperature), held_out.group) for logits in (int8, full)
     )
     lost = auroc(theirs) - auroc(ours)
     largest = float(np.abs(ours.probability - theirs.probability).max())
@@ -176,7 +183,7 @@ def choose(
 ) -> dict[str, Any]:
     """Temperature, thresholds, limits and reference scores, as manifest fields."""
     temperature = calibration.temperature(logits, held_out.truth, trained.malignant_indices)
-    scores = Scores(held_out.truth, _probability(trained, logits, temperature), held_out.group)
+    scores = Scores(held_out.truth, _probability(trained.malignant_indices, logits, temperature), held_out.group)
     quality_limits = limits(predictions)
     answered = [not decision.reasons(quality_limits, **one.quality.model_dump()) for one in predictions]
     # A bucket holds what lies at or below its edge.
@@ -198,8 +205,8 @@ def limits(predictions: Sequence[Prediction]) -> QualityLimits:
     return QualityLimits(**found)
 
 
-def _probability(trained: Trained, logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    log_odds = calibration.malignant_log_odds(logits, trained.malignant_indices, temperature)
+def _probability(malignant: list[int] | None, logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    log_odds = calibration.malignant_log_odds(logits, malignant, temperature)
     return np.asarray(1.0 / (1.0 + np.exp(-log_odds)))
 
 
@@ -232,8 +239,9 @@ def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> N
 
 
 def _ask(folder: Path, items: Sequence[bytes], precision: Precision) -> list[Prediction]:
-    return answers(Predictor.load(folder, precision, THREADS), _chunks(items))
+    return answers(Predictor.load(folder, precision, THREADS), chunks(items))
 
 
-def _chunks(items: Sequence[bytes]) -> list[list[bytes]]:
+def chunks(items: Sequence[bytes]) -> list[list[bytes]]:
+    """The items in portions that the predictor takes at once."""
     return [list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]

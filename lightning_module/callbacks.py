@@ -1,11 +1,13 @@
-"""Training callbacks: averaged weights, growing resolution, frozen backbones, throughput."""
+"""Training callbacks: averaged weights, growing resolution, frozen backbones, a prompt end, throughput."""
 
 # ruff: noqa: ARG002 - Lightning fixes the signatures
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -76,6 +78,32 @@ class FrozenBackbone(pl.Callback):
         backbone: torch.nn.Module = pl_module.network.backbone  # type: ignore[assignment, union-attr]
         backbone.requires_grad_(not frozen)
         backbone.train(not frozen)
+
+
+class PromptEnd(pl.Callback):
+    """A rank of several ends at once when it gets SIGTERM, and the others by its loss; the last epoch is on disk.
+
+    Lightning's own handler broadcasts first, and waits in that for ranks that got no signal.
+    """
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._take_over(trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._take_over(trainer)
+
+    def _take_over(self, trainer: pl.Trainer) -> None:
+        if trainer.world_size == 1:
+            return
+
+        def end(signum: int, _: FrameType | None) -> None:
+            assert trainer.strategy.launcher is not None
+            trainer.strategy.launcher.kill(signal.Signals(signum))
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+
+        # Without Python's part the signal also ends a rank that waits for others inside a collective.
+        signal.signal(signal.SIGTERM, end if trainer.strategy.launcher else signal.SIG_DFL)
 
 
 class Throughput(pl.Callback):

@@ -53,6 +53,7 @@ def render(
         quantisation=quantisation,
         sizes=sizes,
         split=split,
+        split_by="lesion and patient" if report.grouped_by == "patients" else report.grouped_by[:-1],
         external=external,
         plots=FIGURES if figures_folder else (),
         figures_folder=figures_folder,

@@ -16,7 +16,8 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from lightning_module.callbacks import AtomicCheckpointIO, Throughput
+from lightning_module import tracking
+from lightning_module.callbacks import AtomicCheckpointIO, PromptEnd, Throughput
 from lightning_module.datamodule import LesionData
 from lightning_module.datasets.errors import DatasetError
 from lightning_module.module import LesionModule
@@ -57,22 +58,39 @@ class LesionCLI(LightningCLI):
         for name in ("classes", "head"):
             parser.link_arguments(f"model.{name}", f"data.{name}")
 
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would take a checkpoint's hyper-parameters for settings; ours also describe its data."""
+
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        if config.data.folds:
+            # Each fold is a training of its own, and must not resume another one's.
+            config.trainer.default_root_dir = str(Path(config.trainer.default_root_dir) / f"fold_{config.data.fold}")
         folder = Path(config.trainer.default_root_dir)
         fitting = self.subcommand == "fit"
         known = folder / (LAST if fitting else BEST)
         if config.ckpt_path is None and known.exists() and (config.resume or not fitting):
             print(f"{'resuming' if fitting else 'weights'} from {known}", flush=True)
             config.ckpt_path = str(known)
+            if fitting:
+                tracking.take_up(config.trainer.logger, folder)
+                config.trainer.enable_autolog_hparams &= tracking.logs_parameters(config.trainer.logger)
         if config.ckpt_path is not None:
             # The checkpoint's weights follow; pretrained ones would be fetched for nothing.
             config.model.weights = None
 
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if error.__cause__ is None or isinstance(error, UnfitSetting | DatasetError):
+                raise
+            raise UnfitSetting(_reason(error)) from error
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self.config_init[self.subcommand].trainer
         root = config.default_root_dir
-        callbacks: list[pl.Callback] = [*(config.callbacks or []), Throughput()]
+        callbacks: list[pl.Callback] = [*(config.callbacks or []), PromptEnd(), Throughput()]
         if not config.fast_dev_run:
             callbacks += _checkpoints(root)
             if config.logger in (None, True):
@@ -81,7 +99,14 @@ class LesionCLI(LightningCLI):
             if config.logger is not False:
                 callbacks.append(LearningRateMonitor())
         plugins = [*(config.plugins or []), AtomicCheckpointIO()]
-        return super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
+        trainer = super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
+        configured = self.config[self.subcommand].trainer.logger
+        if not config.fast_dev_run:
+            # Before images are decoded, which may take minutes.
+            tracking.start(configured, trainer.loggers)
+            if self.subcommand == "fit" and trainer.is_global_zero:
+                tracking.record(configured, trainer.loggers, Path(root))
+        return trainer
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -104,6 +129,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     except SIGTERMException:
         # Lightning would end with 0, and Kubernetes take an evicted run for a finished one.
         sys.exit(128 + signal.SIGTERM)
+
+
+def _reason(error: BaseException) -> str:
+    """Why the parser could not make a class: what the class said lies behind a list of the types that were tried."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return " ".join(str(error if type(cause) is ValueError else cause).split())
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -18,6 +19,7 @@ from lightning_module import cache, splits
 from lightning_module.datasets.errors import UnknownValues
 from lightning_module.datasets.table import Table
 from lightning_module.options import Reading
+from lightning_module.settings import UnfitSetting
 
 Batch = dict[str, Tensor]
 
@@ -104,6 +106,15 @@ class LesionData(pl.LightningDataModule):
         super().__init__()
         self.save_hyperparameters()
         self.hparams["classes"] = list(classes)
+        if not 0 <= fold < (folds or 1):
+            raise UnfitSetting(f"data.fold is {fold}, of data.folds {folds}: folds are counted from 0.")
+        if batch_size < 1:
+            raise UnfitSetting(f"data.batch_size is {batch_size}: a batch has one image or more.")
+        try:
+            Geometry(size=size, crop=crop)
+        except ValidationError as error:
+            [wrong, *_] = error.errors()
+            raise UnfitSetting(f"data.{wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}.") from None
         self.size = size
         self.table: Table
         self.split: splits.Split

@@ -46,10 +46,13 @@ PAIRS_SHOWN = 20
 
 
 def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Path]:
-    """Write everything but the card, and return the PNGs by name. `worst_errors.png` shows patients' images."""
+    """Write everything but the card, and return the PNGs by name. `worst_errors.png`, if any, is of patients."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = figures(evaluation, report, folder / "figures")
-    pictures[WORST_ERRORS] = _save(failures.sheet(evaluation), folder / "figures" / f"{WORST_ERRORS}.png")
+    sheet, place = failures.sheet(evaluation), folder / "figures" / f"{WORST_ERRORS}.png"
+    place.unlink(missing_ok=True)
+    if sheet is not None:
+        pictures[WORST_ERRORS] = _save(sheet, place)
     page = TEMPLATES.get_template("report.html.j2").render(
         report=report,
         names=NAMES,
@@ -62,6 +65,8 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         percent=percent,
         pairs_shown=PAIRS_SHOWN,
         intervals=intervals(report),
+        errors={kind: len(failures.errors(evaluation, kind)) for kind, *_ in failures.KINDS},
+        errors_shown=failures.SHOWN,
         drawn=report.data.name == provenance.DRAWN,
     )
     (folder / "report.html").write_text(page, encoding="utf-8")

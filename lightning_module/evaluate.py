@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command `evaluate`; 0 when the report is written."""
     chosen = _options(argv)
     try:
+        chosen.output.mkdir(parents=True, exist_ok=True)
         evaluation, report = run(
             chosen.bundle,
             chosen.data,
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             replicates=chosen.replicates,
             threads=chosen.threads,
         )
-    except (BundleError, BackendError, CheckpointError, RefusedImages, ValueError) as error:
+    except (BundleError, BackendError, CheckpointError, RefusedImages, ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
     document.write(evaluation, report, chosen.output)

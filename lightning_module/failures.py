@@ -15,32 +15,37 @@ from lightning_module.evaluation import Evaluation
 from lightning_module.style import BENIGN, INK, MALIGNANT, RULES
 
 COLUMNS = 8
+SHOWN = 2 * COLUMNS
 Kind = Literal["missed", "false alarm"]
+KINDS: tuple[tuple[Kind, str, str], ...] = (
+    ("missed", "Malignant, scored lowest", MALIGNANT),
+    ("false alarm", "Benign, scored highest", BENIGN),
+)
 
 
-def worst(evaluation: Evaluation, kind: Kind, count: int) -> NDArray[np.intp]:
-    """Rows of the malignant images with the lowest probability, or of the benign ones with the highest."""
+def errors(evaluation: Evaluation, kind: Kind) -> NDArray[np.intp]:
+    """Rows of the malignant images below the served threshold, or of the benign ones that reach it; the worst first."""
     scores = evaluation.scores()
+    called = scores.probability >= evaluation.manifest.threshold.value
     if kind == "missed":
-        rows = np.flatnonzero(scores.truth)
-        return rows[np.argsort(scores.probability[rows], kind="stable")][:count]
-    rows = np.flatnonzero(~scores.truth)
-    return rows[np.argsort(-scores.probability[rows], kind="stable")][:count]
+        rows = np.flatnonzero(scores.truth & ~called)
+        return rows[np.argsort(scores.probability[rows], kind="stable")]
+    rows = np.flatnonzero(~scores.truth & called)
+    return rows[np.argsort(-scores.probability[rows], kind="stable")]
 
 
-def sheet(evaluation: Evaluation) -> Figure:
-    """The worst misses above the worst false alarms, each with its diagnosis and probability."""
+def sheet(evaluation: Evaluation) -> Figure | None:
+    """The worst misses above the worst false alarms, each with its diagnosis and probability; None without errors."""
+    found = [(title, colour, errors(evaluation, kind)[:SHOWN]) for kind, title, colour in KINDS]
+    shown = [(title, colour, rows) for title, colour, rows in found if len(rows)]
+    if not shown:
+        return None
     probability = evaluation.scores().probability
-    kinds: tuple[tuple[Kind, str, str], ...] = (
-        ("missed", "Malignant, scored lowest", MALIGNANT),
-        ("false alarm", "Benign, scored highest", BENIGN),
-    )
     with mpl.rc_context(RULES):
-        page = Figure(figsize=(1.45 * COLUMNS, 7.4), layout="constrained")
-        halves: Any = page.subfigures(2, 1)
-        for part, (kind, title, colour) in zip(halves, kinds, strict=True):
+        page = Figure(figsize=(1.45 * COLUMNS, 3.7 * len(shown)), layout="constrained")
+        parts: Any = page.subfigures(len(shown), 1, squeeze=False).flat
+        for part, (title, colour, rows) in zip(parts, shown, strict=True):
             part.suptitle(title, x=0.005, ha="left", fontsize=10, fontweight="bold", color=colour)
-            rows = worst(evaluation, kind, 2 * COLUMNS)
             for cell, axes in enumerate(part.subplots(2, COLUMNS).flat):
                 axes.axis("off")
                 if cell >= len(rows):

@@ -155,8 +155,19 @@ class LesionModule(pl.LightningModule):
         checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], **found}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Evaluation runs at the geometry that the checkpoint was validated at."""
-        if self.trainer.state.fn != TrainerFn.FITTING and getattr(self.trainer, "datamodule", None) is not None:
+        """UnfitSetting where rows would be judged that were trained on; evaluation runs at the validated geometry."""
+        if getattr(self.trainer, "datamodule", None) is None:
+            return
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        then, now = checkpoint["hyper_parameters"]["data"], self.data.describe()
+        same = then["fingerprint"]["sha256"] == now["fingerprint"]["sha256"]
+        if (fitting and not same) or (same and then["split"] != now["split"]):
+            raise UnfitSetting(
+                f"The checkpoint is of {then['fingerprint']['name']}, {then['fingerprint']['rows']} rows, split by "
+                f"{then['split']}; this is {now['fingerprint']['name']}, {now['fingerprint']['rows']} rows, split by "
+                f"{now['split']}. Give the same data and split, or train in another trainer.default_root_dir."
+            )
+        if not fitting:
             self.data.resize(checkpoint["hyper_parameters"]["geometry"]["size"])
 
     @staticmethod

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_module import datasets
+from lightning_module.settings import positive
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def parser(command: str, summary: str, data: str, output: Path) -> argparse.Argu
     made.add_argument("--allow-missing", action="store_true", help="drop rows whose image is missing, and count them")
     made.add_argument("--output", type=Path, default=output, help="default: %(default)s")
     made.add_argument("--originals", type=Path, help="folder of images of 600x450 or more, for the resolution test")
-    made.add_argument("--replicates", type=int, default=1000, help="bootstrap replicates (default: %(default)s)")
+    made.add_argument("--replicates", type=positive, default=1000, help="bootstrap replicates (default: %(default)s)")
     return made
 
 

@@ -60,13 +60,19 @@ def write_manifest(folder: Path, known: Mapping[str, Any]) -> Manifest:
     return manifest
 
 
-def replace(folder: Path, draft: Path) -> None:
-    """Put a finished draft in the place of an older bundle; ValueError where something else lies there."""
-    if folder.exists():
-        if any(folder.iterdir()) and not (folder / MANIFEST).exists():
-            raise ValueError(f"{folder} is not empty and holds no bundle: give another output folder")
-        shutil.rmtree(folder)
+def make_way(folder: Path) -> None:
+    """Before the work: ValueError where something else than a bundle lies, OSError where none can be written."""
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file: give another output folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+        raise ValueError(f"{folder} is not empty and holds no bundle: give another output folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
+
+
+def replace(folder: Path, draft: Path) -> None:
+    """Put a finished draft in the place of an older bundle."""
+    if folder.exists():
+        shutil.rmtree(folder)
     draft.rename(folder)
 
 

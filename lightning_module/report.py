@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from handler.backends import processor
 from handler.bundle import WEIGHTS
 from handler.manifest import DataFingerprint, Precision, Threshold
 from handler.notice import NOTICE
@@ -58,6 +59,7 @@ class Report(BaseModel, frozen=True):
     replicates: int
     ece_bins: int = ECE_BINS
     served: Precision
+    processor: str
     threshold: float
     metrics: dict[str, Interval]
     operating_points: list[OperatingPoint]
@@ -101,6 +103,7 @@ def compose(
         malignant=int(scores.truth.sum()),
         replicates=replicates,
         served=evaluation.served,
+        processor=processor.name(),
         threshold=threshold,
         metrics=_everything(scores, threshold, replicates),
         operating_points=[_operating_point(scores, point, threshold, replicates) for point in manifest.thresholds],
@@ -124,6 +127,7 @@ def headline(report: Report) -> dict[str, Any]:
         "groups": report.groups,
         "malignant": report.malignant,
         "precision": report.served,
+        "flagged": report.abstention.flagged.model_dump(),
     } | {name: report.metrics[name].model_dump() for name in names}
 
 

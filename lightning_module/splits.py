@@ -70,6 +70,8 @@ def grouped(table: Table, test: float = 0.15, val: float = 0.15, seed: int = 0) 
 
 def kfold(table: Table, folds: int = 5, test: float = 0.15, seed: int = 0) -> list[Split]:
     """Cross-validation on what one test part, the same for all folds and that of `grouped`, leaves over."""
+    if folds < 2:
+        raise UnfitSetting(f"Cross-validation takes two folds or more, not {folds}.")
     rest, val_rows, test_rows = _published(table)
     rest = np.sort(np.concatenate([rest, val_rows]))
     if not len(test_rows):

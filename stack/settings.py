@@ -16,12 +16,14 @@ MOST_WORKERS = 4
 SANE_WORKERS = 64
 """More than so many, on fewer cores, is a slip of the finger that would fill the memory."""
 HIGHEST_PORT = 65535
+HOSTS = ("127.0.0.1", "0.0.0.0")
 BACKEND = re.compile(r"int8|bf16|fp32|torch-cpu|torch-cuda(:\d+)?")
 
 MEANINGS = {
     "PORT": ("8000", "the gateway's port: page and API"),
     "DERMSERVE_PORT": ("8000", "the same; PORT wins"),
     "DERMSERVE_INFERENCE_PORT": ("8080", "TorchServe's port for predictions"),
+    "DERMSERVE_INFERENCE_HOST": ("0.0.0.0, serve 127.0.0.1", "its address: anybody, or this machine or pod alone"),
     "DERMSERVE_MANAGEMENT_PORT": ("8081", "TorchServe's port for its management, on loopback"),
     "DERMSERVE_METRICS_PORT": ("8082", "TorchServe's port for its metrics"),
     "DERMSERVE_WORKERS": (f"cores, at most {MOST_WORKERS}", "processes that predict"),
@@ -39,6 +41,7 @@ class Settings:
 
     config: Path
     model_store: Path
+    inference_host: str | None
     inference_port: int
     management_port: int
     metrics_port: int
@@ -70,11 +73,15 @@ class Settings:
         if backend and not BACKEND.fullmatch(backend):
             wrong.append(f"DERMSERVE_BACKEND={backend!r} is not {MEANINGS['DERMSERVE_BACKEND'][1]}")
         mine = "DERMSERVE_PORT" if environment.get("DERMSERVE_PORT") and not environment.get("PORT") else "PORT"
+        host = environment.get("DERMSERVE_INFERENCE_HOST") or None
+        if host and host not in HOSTS:
+            wrong.append(f"DERMSERVE_INFERENCE_HOST={host!r} is not {' or '.join(HOSTS)}")
         usable = cores.available()
         workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS), max(usable, SANE_WORKERS))
         settings = cls(
             config=config,
             model_store=(config.parent / (store or "model_store")).resolve(),
+            inference_host=host,
             inference_port=whole("DERMSERVE_INFERENCE_PORT", highest=HIGHEST_PORT),
             management_port=whole("DERMSERVE_MANAGEMENT_PORT", highest=HIGHEST_PORT),
             metrics_port=whole("DERMSERVE_METRICS_PORT", highest=HIGHEST_PORT),

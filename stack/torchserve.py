@@ -74,9 +74,12 @@ def command(settings: Settings, scratch: Path, overrides: Mapping[str, str] | No
 
 
 def addresses(settings: Settings, host: str) -> dict[str, str]:
-    """TS_ variables for every port of the settings. Whatever the host, management stays on loopback."""
+    """TS_ variables for every port of the settings. Whatever the host, management stays on loopback.
+
+    The settings may choose another host for predictions, since those who read the metrics need not be able to predict.
+    """
     return {
-        "TS_INFERENCE_ADDRESS": f"http://{host}:{settings.inference_port}",
+        "TS_INFERENCE_ADDRESS": f"http://{settings.inference_host or host}:{settings.inference_port}",
         "TS_MANAGEMENT_ADDRESS": settings.management_url,
         "TS_METRICS_ADDRESS": f"http://{host}:{settings.metrics_port}",
     }

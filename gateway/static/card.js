@@ -41,7 +41,7 @@ function facts(manifest, sha256) {
   const rows = [
     ["Version", manifest.version],
     ["Network", `${manifest.architecture}, ${manifest.head} head, ${manifest.geometry.size} × ${manifest.geometry.size} pixels`],
-    ["Calibrated on", `${manifest.data.name}, ${manifest.data.rows.toLocaleString("en")} images (${manifest.data.licence})`],
+    ["Learned and tested on", `${manifest.data.name}, ${manifest.data.rows.toLocaleString("en")} images (${manifest.data.licence})`],
     ["Licence", manifest.licence],
     ["Made", manifest.created?.slice(0, 10)],
     ["Bundle SHA-256", sha256 && h("code", {}, sha256)],

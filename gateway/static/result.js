@@ -4,7 +4,7 @@ import { byId, h } from "./dom.js";
 import { downloadJson } from "./export.js";
 import { gauge } from "./gauge.js";
 import { stage } from "./stage.js";
-import { abstention, calibrated, chance, CLASSES, percent, QUALITY, REFUSALS, VERDICTS, WAITING } from "./words.js";
+import { abstention, calibrated, chance, CLASSES, percent, QUALITY, REFUSALS, transferred, VERDICTS, WAITING } from "./words.js";
 
 const interval = ({ low, high }) => `${percent(low, 1)} to ${percent(high, 1)}`;
 
@@ -49,11 +49,13 @@ function figures(answer, manifest) {
     const measured = served && manifest.report?.test?.[name];
     return measured && [`${name[0].toUpperCase()}${name.slice(1)} on held-out images`, `${percent(measured.value, 1)} (95 % interval ${interval(measured)})`];
   };
+  const flagged = served && manifest.report?.test?.flagged;
   const rows = [
     ["Calibrated probability", answer.probability === null ? "none given" : answer.probability.toFixed(3)],
     ["Threshold", answer.threshold?.toFixed(3)],
     ["Threshold chosen for", `${percent(answer.sensitivity, 0)} sensitivity on validation data`],
     heldOut("sensitivity"),
+    flagged && ["The same, no answer counted as a miss", `${percent(flagged.value, 1)} (95 % interval ${interval(flagged)})`],
     heldOut("specificity"),
     ["Model", `${answer.model.name} ${answer.model.version}`],
     ["Bundle SHA-256", h("code", { title: answer.model.sha256 }, `${answer.model.sha256.slice(0, 16)}…`)],
@@ -62,6 +64,10 @@ function figures(answer, manifest) {
     h("h3", {}, "Figures"),
     h("dl", { class: "figures" }, rows.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value)))),
   ];
+}
+
+function elsewhere(reports) {
+  return (reports ?? []).filter(({ auroc }) => Number.isFinite(auroc?.value)).map((report) => h("p", {}, transferred(report)));
 }
 
 function reasons(answer) {
@@ -98,7 +104,7 @@ function headline(lesion, away) {
 function answered(lesion, model) {
   const { answer } = lesion;
   return [
-    scored(lesion) ? [gauge(answer, model?.manifest?.reference_scores), h("p", {}, calibrated(answer.probability, model?.manifest?.report?.test))] : null,
+    scored(lesion) ? [gauge(answer, model?.manifest?.reference_scores), h("p", {}, calibrated(answer.probability, model?.manifest?.report?.test)), elsewhere(model?.manifest?.report?.elsewhere)] : null,
     h("p", { class: "next" }, h("strong", {}, "What now. "), VERDICTS[answer.label].next),
     h("div", { class: "details" }, figures(answer, model?.manifest), quality(answer, model?.manifest), classes(answer)),
     h("p", { class: "actions" }, h("button", { class: "button", type: "button", on: { click: () => downloadJson([lesion]) } }, "Save as JSON")),

@@ -12,12 +12,12 @@ const score = (lesion) => lesion.answer?.probability ?? -1;
 const rank = (lesion) => (lesion.state === "done" ? SEVERITY[lesion.answer.label] : 3);
 const ORDERS = {
   name: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }),
-  result: (a, b) => rank(a) - rank(b) || score(b) - score(a),
+  outcome: (a, b) => rank(a) - rank(b) || score(b) - score(a),
   probability: (a, b) => score(a) - score(b),
 };
 const COLUMNS = [
   ["name", "Image"],
-  ["result", "Result"],
+  ["outcome", "Result"],
   ["probability", "Probability"],
 ];
 

@@ -41,6 +41,13 @@ export function calibrated(value, test) {
   );
 }
 
+/** How it ranks the images of another collection: `auroc` with the 95 % interval. */
+export function transferred({ data, auroc }) {
+  const figures = `ROC AUC ${auroc.value.toFixed(2)}, 95 % interval ${auroc.low.toFixed(2)} to ${auroc.high.toFixed(2)}`;
+  const ranks = auroc.low > 0.5 ? `reached ${figures}` : `did no better than chance: ${figures}`;
+  return `Images from elsewhere may fare worse: on another collection, ${data.replaceAll("_", " ").toUpperCase()}, the model ${ranks}.`;
+}
+
 const ABSTENTIONS = {
   blurred: ["The image is not sharp.", "Clean the lens, rest the dermatoscope on the skin, focus, and hold still."],
   badly_exposed: ["The image is too dark, too bright or too flat.", "Use the dermatoscope’s own light, and avoid glare and shadow."],

@@ -22,6 +22,16 @@ def flags() -> frozenset[str]:
     return frozenset()
 
 
+def name() -> str:
+    """What the processor calls itself, and whether it computes bf16."""
+    try:
+        lines = CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    called = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{called or 'unknown processor'}, {'with' if has_bf16(flags()) else 'without'} bf16"
+
+
 def has_int8(flags: frozenset[str]) -> bool:
     """int8 dot products; without them an int8 graph gains little and may saturate."""
     return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})

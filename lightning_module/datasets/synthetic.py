@@ -11,6 +11,7 @@ import numpy as np
 from lightning_module.datasets.provenance import MARK, MARKER
 from lightning_module.datasets.publishing import PUBLISHERS, Record
 from lightning_module.datasets.rendering import lesion_jpeg
+from lightning_module.settings import positive
 
 SITES = ("back", "trunk", "lower extremity", "upper extremity", "face")
 SIZE = (200, 150)
@@ -39,14 +40,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command `synthesize`."""
     parser = argparse.ArgumentParser(prog="python -m lightning_module synthesize", description=__doc__)
     parser.add_argument("folder", type=Path, help="a new or empty folder")
-    parser.add_argument("--count", type=int, default=500, help="images (default: %(default)s)")
+    parser.add_argument("--count", type=positive, default=500, help="images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--layout", choices=list(PUBLISHERS), default="ham10000")
     parser.add_argument("--size", type=int, nargs=2, default=SIZE, metavar=("WIDTH", "HEIGHT"))
     options = parser.parse_args(argv)
     try:
         render(options.folder, options.count, options.seed, options.layout, tuple(options.size))
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     print(f"Wrote {options.count} drawn images to {options.folder} in the layout {options.layout}.")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from handler.geometry import Geometry
 from handler.manifest import Manifest
 from tests.handler import drawing
 from tests.handler.conftest import Edit
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def batch(count: int, size: int = 64) -> np.ndarray:
@@ -62,6 +66,24 @@ def test_torch_and_openvino_agree(resnet_bundle: Path) -> None:
     assert found.features.shape == expected.features.shape
     assert np.abs(found.logits - expected.logits).max() <= 1e-3
     assert np.abs(found.features - expected.features).max() <= 1e-3
+
+
+def test_torch_predicts_where_triton_is_missing_as_in_the_cuda_image(resnet_bundle: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.modules["triton"] = None
+from handler import backends
+from handler.bundle import Bundle
+torch = backends.load(Bundle.load(Path(sys.argv[1])), "torch-cpu", threads=1)
+torch.warm_up([1])
+print(np.isfinite(torch.infer(np.zeros((2, torch.size, torch.size, 3), np.uint8)).logits).all())
+print([name for name in sys.modules if name.startswith("torch._inductor.codegen")])
+"""
+    command = [sys.executable, "-c", program, str(resnet_bundle)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["True", "[]"], done.stderr
 
 
 def test_torch_and_openvino_read_one_copy_of_the_weights(resnet_bundle: Path, edited: Edit) -> None:

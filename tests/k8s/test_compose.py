@@ -14,7 +14,8 @@ import yaml
 from gateway.settings import PREFIX, Settings
 from image.hooks import await_gateway
 from k8s.validate.build import ROOT
-from stack import properties
+from stack import properties, torchserve
+from stack.settings import Settings as StackSettings
 
 FOLDER = ROOT / "k8s/compose"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -63,6 +64,13 @@ def test_a_restart_of_one_container_leaves_the_others_network_alone() -> None:
     for service in ("torchserve", "gateway"):
         assert SERVICES[service]["network_mode"] == "service:pod"
         assert "ports" not in SERVICES[service]
+
+
+def test_only_the_gateway_can_ask_torchserve() -> None:
+    theirs = {name: str(value) for name, value in SERVICES["torchserve"]["environment"].items()}
+    chosen = torchserve.addresses(StackSettings.read(theirs), "0.0.0.0")
+    reachable = [name for name, url in chosen.items() if not url.startswith("http://127.0.0.1:")]
+    assert reachable == ["TS_METRICS_ADDRESS"]
 
 
 def test_what_the_gateway_needs_ends_after_it_also_when_all_are_told_at_once() -> None:

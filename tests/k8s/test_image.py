@@ -49,6 +49,11 @@ def test_the_cpu_image_carries_no_torch() -> None:
     assert "torch" in pins("cuda")
 
 
+@pytest.mark.parametrize(("variant", "there"), [("cpu", False), ("cuda", False), ("train", True)])
+def test_only_the_trainer_carries_triton(variant: str, there: bool) -> None:
+    assert ("triton" in pins(variant)) == there
+
+
 @pytest.mark.parametrize("variant", ["cpu", "cuda"])
 def test_the_serving_images_carry_nothing_that_only_tests_need(variant: str) -> None:
     named = {

@@ -29,6 +29,7 @@ SIZES = {
     "mobilenet_folders": 32,
     "efficientnet_b4_isic2019": 32,
 }
+TOLERANCE = 1e-3
 IMAGES = [lesion_jpeg(look, number, number, (100, 75)) for number, look in enumerate([*LOOKS, *LOOKS])]
 KNOWN = {"data": DataFingerprint(name="drawn", rows=len(IMAGES), sha256="0" * 64, licence="none"), "licence": "none"}
 
@@ -48,11 +49,16 @@ def test_serves_the_same_numbers_from_every_backend(
     answers = served.predict(IMAGES[:3], explain=True)
     assert all(isinstance(answer, predictor.Prediction) and answer.heatmap for answer in answers)
     torch_cpu, fp32 = (run(backends.load(bundle, name, 1), trained, IMAGES).logits for name in ("torch-cpu", "fp32"))
-    assert np.abs(torch_cpu - fp32).max() <= 1e-3
+    assert torch_cpu.std(0).min() >= 200 * TOLERANCE
+    assert np.abs(torch_cpu - fp32).max() <= TOLERANCE
 
 
 def _lively(config: str) -> Trained:
-    """The configuration's network with random weights, batch norms far from identity and logits far apart."""
+    """The configuration's network with random weights, batch norms far from identity and logits apart by about one.
+
+    A branch beside a shortcut adds little, as after training. Random branches of full weight amplify what is rounded:
+    an EfficientNet's logits of such were wrong by 1 % in torch's own float32, and meaningless in bf16.
+    """
     torch.manual_seed(0)
     module = LesionModule(**yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())["model"] | {"weights": None})
     options, network = module.hparams, module.network
@@ -67,14 +73,21 @@ def _lively(config: str) -> Trained:
     )
     pixels = torch.from_numpy(np.stack(trained.pixels(IMAGES))).permute(0, 3, 1, 2)
     network.eval()
-    for norm in network.modules():
-        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.uniform_(norm.weight, 0.5, 1.5)
-            nn.init.normal_(norm.bias, 0.0, 0.2)
-            norm.train()
+    inner = [_norms(block)[-1] for block in network.modules() if getattr(block, "residual", False)]
+    inner += [norm for norm in _norms(network) if not norm.weight.any()]  # a ResNet's blocks start without their branch
+    for norm in _norms(network):
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.normal_(norm.bias, 0.0, 0.2)
+        norm.momentum = None  # the statistics become those of the images, in one pass
+        norm.train()
     with torch.no_grad():
-        for _ in range(3):
-            module(pixels)
+        for norm in inner:
+            norm.weight *= 0.2
+        module(pixels)
         network.eval()
-        network.head.weight *= 4
+        network.head.weight /= module(pixels).std(0).mean()
     return trained
+
+
+def _norms(part: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    return [module for module in part.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]

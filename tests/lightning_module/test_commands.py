@@ -47,3 +47,42 @@ def test_without_torch_one_line_says_what_to_install(command: str, tmp_path: Pat
     [line] = told.stderr.splitlines()
     assert "is not installed" in line
     assert "pip install -e '.[train]'" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bundle", "--ckpt", "missing.ckpt", "--data", "missing", "--output", "taken.jpg"],
+        ["describe", "--bundle", "missing", "--data", "missing", "--output", "taken.jpg"],
+        ["evaluate", "--bundle", "missing", "--data", "missing", "--output", "taken.jpg"],
+        ["synthesize", "taken.jpg"],
+    ],
+)
+def test_an_output_that_cannot_be_written_is_told_before_the_work(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "taken.jpg").touch()
+    command = [sys.executable, "-m", "lightning_module", *words]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode in (1, 2)
+    assert "taken.jpg" in told.stderr.splitlines()[-1]
+    assert "Traceback" not in told.stderr
+    assert "missing" not in told.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("setting", "value"), [("batch_size", "0"), ("size", "-3"), ("crop", "1.5")])
+def test_a_setting_of_the_data_that_cannot_be_is_one_line(setting: str, value: str, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "lightning_module",
+        "fit",
+        "--model.weights",
+        "null",
+        "--data.folder",
+        "x",
+        f"--data.{setting}",
+        value,
+    ]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].startswith(f"error: data.{setting} is {value}")
+    assert "Traceback" not in told.stderr

@@ -215,6 +215,7 @@ def test_unreadable_images_are_named_before_training(tmp_path: Path) -> None:
         ("--model.architecture=resnet19", "Unknown architecture 'resnet19'"),
         ("--model.schedule=sometimes", "Unknown schedule 'sometimes'"),
         ("--model.loss=bce", "does not fit a softmax head"),
+        ("--trainer.callbacks+={class_path: GrowingResolution, init_args: {sizes: {1: 32}}}", "holds from epoch 0"),
     ],
 )
 def test_a_setting_that_cannot_be_ends_in_one_line(folder: Path, tmp_path: Path, setting: str, complaint: str) -> None:
@@ -253,7 +254,8 @@ def test_every_config_trains_on_drawn_data(config: str, tmp_path: Path) -> None:
             *QUICK,
         ]
     )
-    network, described = LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))
+    [last] = (tmp_path / "run").rglob("last.ckpt")  # of a configuration with folds in its fold's folder
+    network, described = LesionModule.load_for_export(str(last))
     size = described["geometry"]["size"]
     with torch.inference_mode():
         assert bool(torch.isfinite(network(torch.zeros(1, 3, size, size))).all())

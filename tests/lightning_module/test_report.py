@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 from scipy.stats import binomtest
 
-from lightning_module import card, datasets, document, plots
+from lightning_module import abstention, card, datasets, document, plots
 from lightning_module.datasets import synthetic
+from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import Interval
 from lightning_module.report import Report, compose
 from tests.lightning_module import evaluated
@@ -31,9 +35,18 @@ def rendered_page(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch)
     picture = folder / "picture.png"
     picture.touch()
     monkeypatch.setattr(document, "_save", lambda *_: picture)
-    monkeypatch.setattr(document.failures, "sheet", lambda _: None)
+    monkeypatch.setattr(document.failures, "sheet", lambda _: object())
     document.write(evaluated.evaluation(report.data), report, folder)
     return (folder / "report.html").read_text()
+
+
+def with_images(evaluation: Evaluation, rows: range, folder: Path) -> Evaluation:
+    """The evaluation with images of these rows, and of no other."""
+    drawn = io.BytesIO()
+    Image.new("RGB", (8, 6), "tan").save(drawn, "JPEG")
+    for row in rows:
+        (folder / evaluation.frame["path"].iat[row]).write_bytes(drawn.getvalue())
+    return replace(evaluation, table=replace(evaluation.table, root=folder))
 
 
 def assert_covers(interval: Interval, share: float, lesions: int) -> None:
@@ -121,3 +134,42 @@ def test_drawn_data_claims_neither_publisher_nor_patients(tmp_path: Path, monkey
     for claim in ("ham10000", "CC BY", "Tschandl", "of patients:", "patients' images", "dark skin"):
         assert claim not in text
         assert claim not in page
+
+
+def test_the_worst_errors_are_errors(report: Report, tmp_path: Path) -> None:
+    # The missed melanomas are all that it gets wrong: opening any other image would fail.
+    evaluation = with_images(evaluated.evaluation(report.data), range(20, 30), tmp_path)
+    pictures = document.write(evaluation, report, tmp_path / "report")
+    assert "worst_errors" in pictures
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "below the served threshold: 10. Benign images that reach it: 0." in page
+    assert page.count("<img") == len(pictures)
+
+
+def test_where_there_are_no_errors_the_report_says_so_and_shows_none(report: Report, tmp_path: Path) -> None:
+    evaluation = evaluated.evaluation(report.data)
+    right = (evaluation.frame["malignant"].to_numpy()[:, None] * 4.0 - 2.0).astype("float32")
+    stale = tmp_path / "figures" / "worst_errors.png"
+    stale.parent.mkdir()
+    stale.touch()
+    pictures = document.write(replace(evaluation, logits={"fp32": right}), report, tmp_path)
+    assert "worst_errors" not in pictures
+    assert not stale.exists()
+    page = (tmp_path / "report.html").read_text()
+    assert "no malignant image is missed and no benign one is called malignant" in page
+    assert "of patients:" not in page
+
+
+def test_what_the_labels_reach_counts_no_answer_as_a_miss() -> None:
+    said = evaluated.evaluation(evaluated.fingerprint())
+    # Ten carcinomas, all found, and ten moles, all let go, get no answer.
+    silent = {*range(10), *range(40, 50)}
+    predictions = [
+        one.model_copy(update={"label": "abstain", "probability": None}) if number in silent else one
+        for number, one in enumerate(said.predictions)
+    ]
+    found = abstention.measure(replace(said, predictions=predictions), evaluated.THRESHOLD, replicates=20)
+    assert found.flagged.value == pytest.approx(20 / 40)
+    assert found.sensitivity_answered.value == pytest.approx(20 / 30)
+    assert found.specificity_answered.value == pytest.approx(1.0)
+    assert found.malignant_share.value == pytest.approx(10 / 40)

@@ -40,12 +40,14 @@ def test_a_dropped_image_gets_its_answer_in_words_and_figures(visitor: Visitor, 
     expect(page.locator(".findings")).to_contain_text("where 20 of 100 are malignant")
     expect(page.locator(".gauge")).to_contain_text("Higher than 91 % of the 1,523 reference images")
     assert page.locator(".gauge-bars rect").count() == 20
+    expect(page.get_by_text("on another collection, OTHER 2020, the model did no better than chance")).to_be_visible()
     figures = page.locator(".figures")
     for words in (
         "Calibrated probability0.614",
         "Threshold0.142",
         "Threshold chosen for95 % sensitivity on validation data",
         "Sensitivity on held-out images93.1 % (95 % interval 88.4 % to 96.4 %)",
+        "The same, no answer counted as a miss90.2 % (95 % interval 85.1 % to 94.3 %)",
         "Specificity on held-out images68.8 % (95 % interval 66.0 % to 71.5 %)",
         "lesion 1.0",
     ):
@@ -213,7 +215,7 @@ def test_model_card_shows_intervals_and_subgroups_and_runs_no_markup(desk: Visit
 
 def test_everything_is_reached_by_keyboard(desk: Visitor, lesion: Lesions) -> None:
     page = desk.page
-    with page.expect_file_chooser() as chooser:  # asked for before the keys: Playwright does not wait until it is listening
+    with page.expect_file_chooser() as chooser:  # before the keys: it takes a moment to listen
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
         for _ in range(10):

@@ -87,7 +87,9 @@ def manifest() -> dict[str, Any]:
                 "malignant": 297,
                 "sensitivity": {"value": 0.931, "low": 0.884, "high": 0.964},
                 "specificity": {"value": 0.688, "low": 0.66, "high": 0.715},
-            }
+                "flagged": {"value": 0.902, "low": 0.851, "high": 0.943},
+            },
+            "elsewhere": [{"data": "other_2020", "auroc": {"value": 0.53, "low": 0.42, "high": 0.63}}],
         },
     }
 

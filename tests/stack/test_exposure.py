@@ -41,6 +41,15 @@ def test_management_answers_on_loopback_only(torchserve: TorchServe) -> None:
     assert accepts(outside, torchserve.inference_port)
 
 
+def test_predictions_stay_on_loopback_where_that_is_chosen(model_store: Path) -> None:
+    outside = outside_address()
+    with TorchServe(model_store, environment={"DERMSERVE_INFERENCE_HOST": "127.0.0.1"}) as server:
+        assert server.predict(server.example).status_code == 200
+        assert not accepts(outside, server.inference_port)
+        # Prometheus is elsewhere.
+        assert accepts(outside, server.metrics_port)
+
+
 def test_no_model_can_be_registered_or_removed(torchserve: TorchServe) -> None:
     url = f"{torchserve.management_url}/models"
     assert httpx.post(f"{url}?url=https://example.org/evil.mar").status_code == 405

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import cores, probe
+from stack import cores, probe, torchserve
 from stack.problem import BadSetting, PortTaken
 from stack.settings import ROOT, Settings
 
@@ -68,6 +68,19 @@ def test_a_known_backend_may_be_chosen(backend: str) -> None:
 def test_an_unknown_backend_is_told_before_anything_starts(backend: str) -> None:
     with pytest.raises(BadSetting, match=f"^DERMSERVE_BACKEND='{backend}' is not int8, bf16, fp32, torch-cpu or"):
         Settings.read({"DERMSERVE_BACKEND": backend})
+
+
+def test_predictions_may_be_kept_to_this_machine_where_metrics_are_open() -> None:
+    open_to_all = torchserve.addresses(Settings.read({}), "0.0.0.0")
+    assert open_to_all["TS_INFERENCE_ADDRESS"] == "http://0.0.0.0:8080"
+    kept = torchserve.addresses(Settings.read({"DERMSERVE_INFERENCE_HOST": "127.0.0.1"}), "0.0.0.0")
+    assert kept == open_to_all | {"TS_INFERENCE_ADDRESS": "http://127.0.0.1:8080"}
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "127.0.0.1:8080"])
+def test_an_address_that_the_gateway_would_not_find_is_refused(host: str) -> None:
+    with pytest.raises(BadSetting, match=f"^DERMSERVE_INFERENCE_HOST='{host}' is not 127.0.0.1 or 0.0.0.0$"):
+        Settings.read({"DERMSERVE_INFERENCE_HOST": host})
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
