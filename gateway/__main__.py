@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from gateway import logs, settings
+
+log = logging.getLogger("gateway")
 
 
 def main() -> None:
@@ -18,24 +21,36 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", title="commands")
     commands.add_parser("serve", help="serve until a signal says stop (the default)")
-    commands.add_parser("check", help="say which settings are wrong, and end")
+    commands.add_parser("check", help="say which settings are wrong or unknown, and end")
     commands.add_parser("key", help="print a new API key and its line for the keys file").add_argument("name")
     arguments = parser.parse_args()
     if arguments.command == "key":
         from gateway.keys import generate
 
-        key, line = generate(arguments.name)
+        try:
+            key, line = generate(arguments.name)
+        except ValueError as error:
+            sys.exit(str(error))
         print(f"key, shown only now:         {key}\nline for the API keys file:  {line}")
         return
     try:
         chosen = settings.read()
     except ValueError as error:
         sys.exit(str(error))
+    unknown = settings.unknown()
     if arguments.command == "check":
+        for line in unknown:
+            print(line, file=sys.stderr)
         return
     logs.configure(chosen.log_level)
-    from gateway.server import build
+    for line in unknown:
+        log.warning(line)
+    from gateway.server import build, require_address
 
+    try:
+        require_address(chosen.gateway_host, chosen.port)
+    except ValueError as error:
+        sys.exit(str(error))
     build(chosen).run()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -72,7 +72,7 @@ class Api:
         return _json(comparison(uploads, firsts, answers, request))
 
     async def model(self, request: Request) -> Response:
-        self._admit(request)
+        self._admit(request, self._keys.recognise)
         if self._health.description is None:
             raise Problem(
                 "backend_unavailable",
@@ -95,15 +95,15 @@ class Api:
             return _json(_without_features(json.loads(answer)))
         return Response(answer, media_type="application/json", headers=FRESH)
 
-    def _admit(self, request: Request) -> str | None:
-        name = self._keys.admit(request.headers.get("authorization"), request.headers.get("x-api-key"))
+    def _admit(self, request: Request, door: Callable[[str | None, str | None], str | None]) -> str | None:
+        name = door(request.headers.get("authorization"), request.headers.get("x-api-key"))
         if name:
             request.state.note["key"] = name
         return name
 
     @asynccontextmanager
     async def _images(self, request: Request) -> AsyncIterator[Body]:
-        name = self._admit(request)
+        name = self._admit(request, self._keys.admit)
         if self._traffic.in_flight >= self._settings.max_in_flight:
             raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
         with self._traffic.at_work():

@@ -15,6 +15,7 @@ from gateway.backend import Backend
 from gateway.metrics import Metrics
 from gateway.outage import Outage
 from gateway.problems import Problem
+from gateway.roster import Roster
 from gateway.settings import Settings
 from gateway.traffic import Traffic
 
@@ -58,6 +59,7 @@ class Health:
         self._seen_at = float("-inf")
         self._describe_at = float("-inf")
         self._look: asyncio.Task[None] | None = None
+        self._roster = Roster(metrics)
         self._management = Outage(log, f"TorchServe's management address {settings.management_url}")
         self._prediction = Outage(log, "the golden prediction")
         self._describing = Outage(log, "the model's description of itself")
@@ -116,6 +118,7 @@ class Health:
         self._management.over()
         self._seen_at = time.monotonic()
         workers = model.get("workers") or []
+        self._roster.see(workers)
         self.workers_ready = sum(worker.get("status") == "READY" for worker in workers)
         queue = model.get("jobQueueStatus") or {}
         self._metrics.workers_total.set(len(workers))

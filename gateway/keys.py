@@ -1,4 +1,4 @@
-"""API keys: hashed in a file that is read again when it changes, compared in constant time, limited per key.
+"""API keys: hashed in a file that is read again when it changes, compared in constant time, images limited per key.
 
 One line a key: `name:sha256-of-the-key[:images-a-minute]`; `#` begins a comment.
 `python -m gateway key NAME` makes a key and its line.
@@ -65,7 +65,18 @@ class Keys:
             self._stamp = _stamp(path)
 
     def admit(self, authorization: str | None, api_key: str | None) -> str | None:
+        """As `recognise`, and counts one image; raises the problem too if this key has sent its images."""
+        key = self._known(authorization, api_key)
+        if key:
+            self._limit(key)
+        return key.name if key else None
+
+    def recognise(self, authorization: str | None, api_key: str | None) -> str | None:
         """The name of the caller's key; None where no keys are configured."""
+        key = self._known(authorization, api_key)
+        return key.name if key else None
+
+    def _known(self, authorization: str | None, api_key: str | None) -> Key | None:
         if self._path is None:
             return None
         self._reload()
@@ -80,8 +91,7 @@ class Keys:
                 found = key
         if found is None:
             raise _unauthorized("This API key is not known here. Check it, or ask the operator for a new one.")
-        self._limit(found)
-        return found.name
+        return found
 
     def charge(self, name: str | None, images: int) -> None:
         """Count images beyond the one that `admit` counted."""
@@ -151,7 +161,9 @@ def read(path: Path, per_minute: int) -> list[Key]:
 
 
 def generate(name: str) -> tuple[str, str]:
-    """A new key, to be given to the caller, and its line for the file."""
+    """A new key, to be given to the caller, and its line for the file; ValueError for a name that no line can have."""
+    if not name.strip() or not name.isprintable() or {":", "#"} & set(name):
+        raise ValueError(f"a key cannot have the name {name!r}: use letters, digits and the like, no `:` and no `#`")
     key = f"ds_{secrets.token_urlsafe(32)}"
     return key, f"{name}:{hashlib.sha256(key.encode()).hexdigest()}"
 

@@ -8,6 +8,7 @@ gateway_retries_total{cause}           predictions asked a second time: worker_d
 gateway_ready, gateway_draining        1 or 0, as /readyz says
 lesion_workers_ready                   workers that the management API calls READY (0 when it does not answer)
 lesion_workers_total                   workers that it knows
+lesion_worker_restarts_total           workers that ended and were replaced, under a request or idle
 lesion_queue_pending                   predictions waiting in TorchServe's queue
 lesion_queue_remaining                 places left in it
 lesion_model_info{name,version,sha256,architecture}   1, for the model that is served
@@ -46,6 +47,9 @@ class Metrics:
         self.draining = Gauge("gateway_draining", "1 if the gateway drains.", registry=registry)
         self.workers_ready = Gauge("lesion_workers_ready", "READY workers of TorchServe.", registry=registry)
         self.workers_total = Gauge("lesion_workers_total", "Workers known to TorchServe.", registry=registry)
+        self.worker_restarts = Counter(
+            "lesion_worker_restarts", "Workers that ended and were replaced.", registry=registry
+        )
         self.queue_pending = Gauge("lesion_queue_pending", "Predictions waiting in TorchServe.", registry=registry)
         self.queue_remaining = Gauge("lesion_queue_remaining", "Places left in the queue.", registry=registry)
         self.model_info = Gauge(

@@ -34,6 +34,8 @@ IMAGE_PROBLEMS = (
     "backend_timeout",
 )
 
+MODEL_PROBLEMS = ("malformed_request", "head_too_large", "internal", "backend_unavailable", "shutting_down")
+
 
 def document(settings: Settings) -> dict[str, Any]:
     """What this gateway offers under these settings."""
@@ -137,9 +139,7 @@ def _model(locked: bool) -> Schema:
         "parameters": [REQUEST_ID],
         "responses": {
             "200": _ok(_ref("Model"), "Manifest and card", model=MODEL),
-            **_errors(
-                ("malformed_request", "head_too_large", "internal", "backend_unavailable", "shutting_down"), locked
-            ),
+            **_errors((*MODEL_PROBLEMS, "unauthorized") if locked else MODEL_PROBLEMS, locked=False),
         },
     }
 

@@ -50,6 +50,7 @@ KINDS: dict[str, Kind] = {
     "forbidden": Kind(403, "Not allowed from here", "Call this address from the machine itself, without a proxy."),
     "not_found": Kind(404, "No such address", "See /docs for the addresses of this API."),
     "method_not_allowed": Kind(405, "Method not allowed", "Use a method named in the header `Allow`."),
+    "unknown_method": Kind(501, "Method not known", "Send GET or POST, in capitals; see /docs for what goes where."),
     "slow_client": Kind(408, "Request came in too slowly", "Send the whole request faster, or a smaller image."),
     "rate_limited": Kind(429, "Rate limit of this API key reached", "Wait for the seconds in `Retry-After`."),
     "busy": Kind(429, "Server is busy", "Send the request again after the seconds in `Retry-After`."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 
@@ -19,6 +20,7 @@ FIRST_CHANCE_S = 2.0
 MOST_PIPELINED = 16
 LARGEST_HEAD = 32 * 2**10
 MOST_IGNORED = 2**20
+REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]+ \S+ HTTP/1\.[01]\r?\n", re.ASCII)
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -58,6 +60,9 @@ class PatientProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # answered as any request; what follows would be in another tongue
             self.cycle.keep_alive = False
+        except httptools.HttpParserInvalidMethodError:  # raised for whatever is not HTTP as well
+            self._refuse(Problem("unknown_method" if REQUEST_LINE.match(data) else "malformed_request"))
+            return
         except httptools.HttpParserError:
             self._refuse(self._refusal or Problem("malformed_request"))
             return

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +17,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from gateway import keys
 
 PREFIX = "DERMSERVE_"
+ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\sA-Z]+")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+OF_OTHERS = (
+    *("BACKEND", "CONFIG", "IMAGE", "INFERENCE_HOST", "INFERENCE_PORT", "MANAGEMENT_PORT", "METRICS_PORT"),
+    *("MODEL_STORE", "START_SECONDS", "THREADS", "WORKERS"),
+)
+"""What the stack, the workers, the image's hooks and compose.yaml read: the gateway may share their environment."""
 
 
 class Settings(BaseSettings):
@@ -79,9 +91,16 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        if not isinstance(value, str):
+            return value
+        origins = tuple(part.strip() for part in value.split(",") if part.strip())
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin; give one as browsers send it, like https://clinic.example: lower case, "
+                    "no path, no slash at the end"
+                )
+        return origins
 
     @field_validator("inference_url", "management_url")
     @classmethod
@@ -100,7 +119,7 @@ def read() -> Settings:
     lines = []
     for name, path, look in (
         ("api_keys_file", settings.api_keys_file, lambda path: keys.read(path, 0)),
-        ("golden_image", settings.golden_image, Path.read_bytes),
+        ("golden_image", settings.golden_image, _look_at_image),
     ):
         try:
             if path:
@@ -112,6 +131,29 @@ def read() -> Settings:
     if lines:
         raise ValueError("\n".join(lines))
     return settings
+
+
+def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """A line for each variable with our prefix that nobody reads: most likely a setting misspelt."""
+    known = {*OF_OTHERS, *(field.upper() for field in Settings.model_fields)}
+    lines = []
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if variable.upper().startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {PREFIX}{near[0]}?" if near else "--help of gateway and stack prints them all"
+            lines.append(f"{variable} is no setting and changes nothing: {advice}")
+    return lines
+
+
+def _look_at_image(path: Path) -> None:
+    from PIL import Image  # the gateway needs it for nothing else
+
+    content = path.read_bytes()
+    try:
+        Image.open(BytesIO(content), formats=FORMATS).load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise ValueError(f"{path} is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or a damaged one") from None
 
 
 def _variable(name: str) -> str:

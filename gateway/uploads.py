@@ -15,6 +15,7 @@ from gateway.settings import Settings
 from gateway.traffic import Traffic
 
 MULTIPART = b"multipart/form-data"
+FIELDS = b"application/x-www-form-urlencoded"
 FIELD = b"file"
 MOST_OTHER_FIELDS = 64
 LONGEST_HEADER = 8192
@@ -54,7 +55,7 @@ async def receive(request: Request, settings: Settings, traffic: Traffic) -> Bod
         chunks: list[bytes] = []
         held = await _drink(request, settings, traffic, limit, chunks.append)
         content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return Body([Upload(None, content)], raw=True, held=held)
+        return Body([Upload(None, content, _curl_d(content_type, content))], raw=True, held=held)
     if not options.get(b"boundary"):
         raise Problem(
             "malformed_upload",
@@ -74,6 +75,17 @@ def too_large(limit: int) -> Problem:
     """More bytes than `limit`."""
     return Problem(
         "too_large", f"The upload is larger than {limit / 2**20:.4g} MiB. Send a smaller file or fewer files."
+    )
+
+
+def _curl_d(content_type: bytes, content: bytes) -> Problem | None:
+    """What `curl -d @file` leaves of a file: no CR, LF or NUL, without which there is no image of any format."""
+    if content_type != FIELDS or not content or any(byte in content for byte in b"\r\n\0"):
+        return None
+    return Problem(
+        "not_an_image",
+        "These are form fields, or a file sent with `curl -d`, which leaves line breaks and zeros out and so damages "
+        "images. Use `curl --data-binary @image.jpg`.",
     )
 
 

@@ -45,7 +45,9 @@ def become_torchserve() -> None:
     chosen.ports(gateway=False)
     archive.verify(chosen.archive)
     # Nobody is left to remove it: a container takes it along when it ends, and the next start elsewhere.
-    folder = Path(os.environ.get("TEMP") or scratch.make())
+    given = os.environ.get("TEMP")
+    folder = Path(given or scratch.make())
+    scratch.require_short(folder, "TEMP" if given else "TMPDIR")
     torchserve.command(chosen, folder, torchserve.addresses(chosen, "0.0.0.0")).replace_process()
 
 

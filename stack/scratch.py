@@ -8,8 +8,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from stack.problem import BadSetting
+
 PREFIX = "dermserve-"
 OWNER = "owner"
+SOCKET = ".ts.sock.9000"
+LONGEST_SOCKET = 107
+"""Bytes in the path of a Unix socket: the kernel takes no more, and TorchServe's workers would fail one by one."""
 
 
 def make() -> Path:
@@ -22,6 +27,16 @@ def make() -> Path:
     os.set_inheritable(lock, True)
     unnamed.rename(folder / OWNER)
     return folder
+
+
+def require_short(folder: Path, variable: str) -> None:
+    """Raises BadSetting where the workers' sockets would not fit; the variable is the one that says where."""
+    length = len(os.fsencode(folder / SOCKET))
+    if length > LONGEST_SOCKET:
+        raise BadSetting(
+            f"{folder} is too long a path: a Unix socket's may have {LONGEST_SOCKET} characters, and the workers' in "
+            f"that folder would have {length}; set {variable} to a shorter folder, as {variable}=/tmp"
+        )
 
 
 def _clear_away() -> None:

@@ -21,6 +21,7 @@ BACKEND = re.compile(r"int8|bf16|fp32|torch-cpu|torch-cuda(:\d+)?")
 
 MEANINGS = {
     "PORT": ("8000", "the gateway's port: page and API"),
+    "DERMSERVE_PORT": ("8000", "the same; PORT wins"),
     "DERMSERVE_INFERENCE_PORT": ("8080", "TorchServe's port for predictions"),
     "DERMSERVE_INFERENCE_HOST": ("0.0.0.0, serve 127.0.0.1", "its address: anybody, or this machine or pod alone"),
     "DERMSERVE_MANAGEMENT_PORT": ("8081", "TorchServe's port for its management, on loopback"),
@@ -45,6 +46,7 @@ class Settings:
     management_port: int
     metrics_port: int
     gateway_port: int
+    gateway_port_variable: str
     workers: int
     threads: int
     start_seconds: float
@@ -70,6 +72,7 @@ class Settings:
         backend = environment.get("DERMSERVE_BACKEND")
         if backend and not BACKEND.fullmatch(backend):
             wrong.append(f"DERMSERVE_BACKEND={backend!r} is not {MEANINGS['DERMSERVE_BACKEND'][1]}")
+        mine = "DERMSERVE_PORT" if environment.get("DERMSERVE_PORT") and not environment.get("PORT") else "PORT"
         host = environment.get("DERMSERVE_INFERENCE_HOST") or None
         if host and host not in HOSTS:
             wrong.append(f"DERMSERVE_INFERENCE_HOST={host!r} is not {' or '.join(HOSTS)}")
@@ -82,7 +85,8 @@ class Settings:
             inference_port=whole("DERMSERVE_INFERENCE_PORT", highest=HIGHEST_PORT),
             management_port=whole("DERMSERVE_MANAGEMENT_PORT", highest=HIGHEST_PORT),
             metrics_port=whole("DERMSERVE_METRICS_PORT", highest=HIGHEST_PORT),
-            gateway_port=whole("PORT", highest=HIGHEST_PORT),
+            gateway_port=whole(mine, highest=HIGHEST_PORT),
+            gateway_port_variable=mine,
             workers=workers,
             threads=whole("DERMSERVE_THREADS", max(1, usable // workers)),
             start_seconds=float(whole("DERMSERVE_START_SECONDS")),
@@ -99,7 +103,7 @@ class Settings:
             "DERMSERVE_METRICS_PORT": self.metrics_port,
         }
         if gateway:
-            ports["PORT"] = self.gateway_port
+            ports[self.gateway_port_variable] = self.gateway_port
         wrong = []
         for port in sorted(set(ports.values())):
             names = [name for name, other in ports.items() if other == port]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -52,6 +53,7 @@ class Supervisor:
         image = archive.golden_image(self.settings.archive)
         folder = scratch.make()
         try:
+            scratch.require_short(folder, "TMPDIR")
             example = folder / "example.jpg"
             example.write_bytes(image)
             await self._start_torchserve(folder, image)
@@ -169,7 +171,7 @@ class Supervisor:
         rows["metrics"] = f"{settings.metrics_url}/metrics"
         for name, address in rows.items():
             print(f"  {name:<11} {address}")
-        print(f"\n  curl -X POST -T {example} {url}\n\nCtrl-C stops everything.", flush=True)
+        print(f"\n  curl -X POST -T {shlex.quote(str(example))} {url}\n\nCtrl-C stops everything.", flush=True)
 
     def _say(self, what: str, message: str) -> None:
         print(f"{what:<11} {message}", flush=True)

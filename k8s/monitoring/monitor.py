@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make monitor", description=__doc__, formatter_class=_Raw)
-    gateway = f"127.0.0.1:{os.environ.get('PORT') or 8000}"
+    gateway = f"127.0.0.1:{os.environ.get('PORT') or os.environ.get('DERMSERVE_PORT') or 8000}"
     torchserve = f"127.0.0.1:{os.environ.get('DERMSERVE_METRICS_PORT') or 8082}"
     parser.add_argument("--gateway", default=gateway, metavar="HOST:PORT", help="default: %(default)s, from PORT")
     help_text = "default: %(default)s, from DERMSERVE_METRICS_PORT"

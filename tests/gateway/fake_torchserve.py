@@ -49,6 +49,8 @@ class FakeTorchServe:
     def __init__(self) -> None:
         self.inference_port, self.management_port = _free_port(), _free_port()
         self.workers = ["READY", "READY"]
+        self.starts = 0
+        self.pids: dict[int, int] = {}  # of workers that are not those of the start
         self.pending, self.remaining = 0, 100
         self.queue_full = False
         self.queue_full_after: int | None = None  # so many predictions in all, then the queue is full
@@ -82,6 +84,8 @@ class FakeTorchServe:
         return f"http://127.0.0.1:{self.management_port}"
 
     def start(self) -> None:
+        self.starts += 1
+        self.pids = {}
         self._do(self._start())
 
     def stop(self) -> None:
@@ -163,13 +167,17 @@ class FakeTorchServe:
             answer["features"] = [float(x) for x in words[2].split(",")] if len(words) > 2 else [1.0, 0.0, 0.0]
         return web.json_response(answer)
 
+    def _worker(self, i: int, status: str) -> dict[str, Any]:
+        pid = self.pids.get(i, 100 * self.starts + i)
+        return {"id": str(9000 + i), "startTime": f"start {self.starts}", "status": status, "pid": pid}
+
     async def _describe(self, request: web.Request) -> web.Response:
         while self.management_hangs:
             await asyncio.sleep(0.005)
         model: dict[str, Any] = {
             "modelName": "lesion",
             "modelVersion": "1.0",
-            "workers": [{"id": str(9000 + i), "status": status} for i, status in enumerate(self.workers)],
+            "workers": [self._worker(i, status) for i, status in enumerate(self.workers)],
             "jobQueueStatus": {"pendingRequests": self.pending, "remainingCapacity": self.remaining},
         }
         if request.query.get("customized") == "true" and self.describes_itself:

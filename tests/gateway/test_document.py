@@ -40,7 +40,7 @@ def test_every_reason_is_documented_somewhere(standing: Gateway) -> None:
     locked = document(standing.settings.model_copy(update={"api_keys_file": Path("keys")}))
     text = str(locked["paths"])
     missing = [reason for reason in KINDS if f"'{reason}'" not in text]
-    assert missing == ["not_found", "method_not_allowed"]
+    assert missing == ["not_found", "method_not_allowed", "unknown_method"]
     page = standing.http.get("/docs").text
     assert all(f'id="{reason}"' in page for reason in KINDS)
 

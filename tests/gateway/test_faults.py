@@ -104,6 +104,7 @@ def test_a_worker_killed_under_load_costs_no_client_a_5xx(gateway: Gateway, real
         until(lambda: real.ready_workers() == 2, 60)
         load.more(20)
     assert set(load.told) == {200}, load.told
+    until(lambda: gateway.metric("lesion_worker_restarts_total") == 1)
 
 
 def test_torchserve_stopped_and_started_is_503_and_recovers_without_help(gateway: Gateway, real: TorchServe) -> None:
@@ -124,6 +125,7 @@ def test_torchserve_stopped_and_started_is_503_and_recovers_without_help(gateway
         until(gateway.ready, 30)
         load.more(20)
     assert set(load.told) == {200, 503}, load.told
+    assert gateway.metric("lesion_worker_restarts_total") == 0
 
 
 def test_drain_and_sigterm_under_load_cost_no_client_a_5xx(gateway: Gateway) -> None:

@@ -114,6 +114,17 @@ def test_every_image_of_a_request_counts(start: Start, keys_file: Path) -> None:
     assert 0 < int(answer.headers["retry-after"]) <= 12
 
 
+def test_only_images_count(start: Start, keys_file: Path) -> None:
+    gateway = start(api_keys_file=keys_file, rate_limit_per_minute=1)
+    gateway.http.headers["authorization"] = "Bearer secret"
+    assert [gateway.http.get("/v1/model").status_code for _ in range(3)] == [200, 200, 200]
+    assert gateway.predict().status_code == 200
+    assert gateway.predict().status_code == 429
+    assert gateway.http.get("/v1/model").status_code == 200
+    model = gateway.http.get("/openapi.json").json()["paths"]["/v1/model"]["get"]["responses"]
+    assert ("401" in model, "429" in model) == (True, False)
+
+
 def test_a_key_can_be_made_on_the_command_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway", "key", "clinic"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
@@ -121,6 +132,15 @@ def test_a_key_can_be_made_on_the_command_line(tmp_path: Path) -> None:
     path.write_text(said[-1])
     key = next(word for word in said if word.startswith("ds_"))
     assert Keys(path, 60).admit(f"Bearer {key}", None) == "clinic"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a:b", "a#b", "a\nb", "a\N{LINE SEPARATOR}b"])
+def test_a_name_that_no_line_can_have_gets_no_key(name: str) -> None:
+    command = [sys.executable, "-m", "gateway", "key", name]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "no `:` and no `#`" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_a_file_without_a_key_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,16 @@ def test_an_explanation_has_a_heatmap_and_no_features(standing: Gateway) -> None
     assert all("features" not in result and "heatmap" in result for result in many["results"])
 
 
+def test_a_file_sent_with_curls_d_is_told_how_to_send_it(standing: Gateway) -> None:
+    image = (Path(__file__).parents[2] / "gateway" / "golden.jpg").read_bytes()
+    as_form = {"content-type": "application/x-www-form-urlencoded"}
+    answer = standing.predict(image.translate(None, b"\r\n\0"), headers=as_form)
+    assert (answer.status_code, answer.json()["reason"]) == (415, "not_an_image")
+    assert "--data-binary" in answer.json()["detail"]
+    assert standing.predict(image, headers=as_form).status_code == 200
+    assert standing.predict(b"", headers=as_form).json()["reason"] == "empty_body"
+
+
 @pytest.mark.parametrize(
     ("image", "status", "reason"),
     [(b"", 400, "empty_body"), (b"%PDF", 415, "not_an_image"), (b"TRUNCATED", 422, "truncated_image")],
@@ -81,7 +92,7 @@ def test_a_refused_image_is_a_problem_with_its_reason(
 
 def test_the_answer_does_not_depend_on_the_content_type_of_a_raw_body(standing: Gateway) -> None:
     for kind in ("image/jpeg", "application/x-www-form-urlencoded", "application/json", "text/plain; charset=utf-8"):
-        assert standing.predict(headers={"content-type": kind}).json() == prediction(0.3)
+        assert standing.predict(b"IMAGE 0.3\n", headers={"content-type": kind}).json() == prediction(0.3)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from tests.gateway.wire import dial, problem, read_all
 
 
 def test_what_is_not_http_is_a_problem_too(standing: Gateway) -> None:
-    assert problem(read_all(dial(standing, "hello", "", ""))) == (b"400", "malformed_request")
+    for line in ("hello", "FOO bar baz", "FOO / HTTP/2.0", "\x16\x03\x01"):
+        assert problem(read_all(dial(standing, line, "", ""))) == (b"400", "malformed_request")
+
+
+@pytest.mark.parametrize("method", ["FOO", "post", "GETS"])
+def test_a_method_that_nobody_knows_is_told_as_such(standing: Gateway, method: str) -> None:
+    answer = read_all(dial(standing, f"{method} /v1/predict HTTP/1.1", "Host: x", "", ""))
+    assert problem(answer) == (b"501", "unknown_method")
 
 
 def test_a_broken_body_is_a_problem(standing: Gateway) -> None:

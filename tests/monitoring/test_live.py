@@ -122,7 +122,7 @@ def test_workers_that_are_killed_again_and_again(prometheus: Prometheus, monitor
 
     def fires() -> bool:
         kill_one()
-        return "DermserveWorkersNotReady" in prometheus.firing()
+        return {"DermserveWorkersNotReady", "DermserveWorkersDie"} <= prometheus.firing()
 
     await_true(fires, prometheus.rules)
     alerts = httpx.get(f"http://{monitor.alerts_address}/api/v2/alerts", timeout=10).json()

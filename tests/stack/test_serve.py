@@ -5,11 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,7 +69,10 @@ class Load:
 
 
 def test_from_the_start_to_ctrl_c_under_load(model_store: Path) -> None:
-    with Serving(model_store) as serving:
+    with (
+        tempfile.TemporaryDirectory(prefix="a folder's ") as folder,
+        Serving(model_store, environment={"TMPDIR": folder}) as serving,
+    ):
         serving.wait_ready()
         text = "".join(serving.lines)
         assert [word for word in ("archive", "torchserve  predicts", "gateway     ready") if word not in text] == []
@@ -93,7 +98,7 @@ def test_from_the_start_to_ctrl_c_under_load(model_store: Path) -> None:
         assert set(load.statuses) <= {200, 503}
         assert load.statuses.count(503) == 0 or load.statuses.index(503) > 50
         assert serving.survivors() == []
-        assert not Path(curl.split(" -T ")[1].split()[0]).exists(), "the scratch folder is gone"
+        assert not Path(shlex.split(curl)[4]).exists(), "the scratch folder is gone"
 
 
 @pytest.mark.parametrize(("word", "name"), [("org.pytorch.serve.ModelServer", "torchserve"), ("gateway", "gateway")])
@@ -162,6 +167,14 @@ def test_a_tampered_archive_is_refused(model_store: Path, tmp_path: Path) -> Non
         stream.write(b"one more byte")
     code, line = refusal(tmp_path)
     assert (code, "sha256 differs" in line) == (4, True)
+
+
+def test_a_folder_whose_path_no_socket_can_have_is_said_at_once(model_store: Path, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    code, line = refusal(model_store, {"TMPDIR": str(deep)})
+    assert (code, str(deep) in line, "set TMPDIR to a shorter folder" in line) == (2, True, True)
+    assert list(deep.iterdir()) == []
 
 
 def test_a_missing_archive_is_said(tmp_path: Path) -> None:

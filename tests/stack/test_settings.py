@@ -40,6 +40,13 @@ def test_ports_and_model_store_come_from_the_environment(tmp_path: Path) -> None
     assert settings.archive == tmp_path / "lesion.mar"
 
 
+def test_the_gateways_port_has_two_names_and_port_wins() -> None:
+    named = {"DERMSERVE_PORT": "9000"}
+    assert Settings.read(named).ports(gateway=True)["DERMSERVE_PORT"] == 9000
+    assert Settings.read(named | {"PORT": ""}).gateway_port == 9000
+    assert Settings.read(named | {"PORT": "9001"}).ports(gateway=True)["PORT"] == 9001
+
+
 @pytest.mark.parametrize("text", ["two", "0", "-1", "1.5", "1000"])
 def test_a_bad_number_names_its_variable(text: str) -> None:
     with pytest.raises(BadSetting, match="DERMSERVE_WORKERS"):

@@ -92,6 +92,13 @@ def _work() -> list[Panel]:
             "Made by each pod's workers.",
         ),
         series(
+            "Workers replaced",
+            "short",
+            {"{{pod}}": f"increase(lesion_worker_restarts_total{{{HERE}}}[1h])"},
+            "Workers that ended within the last hour; TorchServe started others.",
+            runbook="dermserveworkersdie",
+        ),
+        series(
             "Requests asked twice",
             "reqps",
             {"{{pod}} {{cause}}": f"rate(gateway_retries_total{{{HERE}}}[$__rate_interval])"},
