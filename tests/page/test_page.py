@@ -229,6 +229,7 @@ def test_everything_is_reached_by_keyboard(desk: Visitor, lesion: Lesions) -> No
     expect(page.locator("#announcer")).to_have_text("one.jpg: Above the threshold, 50 %")
     page.get_by_role("button", name="Show what raised the score").press("Enter")
     slider = page.get_by_label("Strength of the overlay")
+    expect(slider).to_be_visible()
     before = slider.input_value()
     slider.press("ArrowLeft")
     assert int(slider.input_value()) == int(before) - 1
