@@ -33,8 +33,8 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
         "",
         f"Written by `make bench`. {processor.name()}; {cores}. Closed loop: every connection asks again as soon as",
         "it is answered. All systems are up and asked in turn, in several rounds; a figure is the median over rounds,",
-        "the ratio of a target the median of the ratios within a round. Compare figures within one run only. A rate of 0",
-        "means that nothing was answered while it was measured: the stock handler with its default threads needs longer.",
+        "the ratio of a target the median of the ratios within a round. Compare figures within one run only.",
+        "A rate of 0 means that nothing was answered while it was measured.",
     ]
     for comparison in comparisons:
         lines += ["", f"## Model `{comparison.materials.name}`, {comparison.materials.manifest.geometry.size} px", ""]
