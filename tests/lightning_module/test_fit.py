@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -126,20 +127,30 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
     assert not torch.equal(weights(finished / "last.ckpt")[head], weights(tmp_path / "other" / "last.ckpt")[head])
 
 
+@contextmanager
+def training(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A training as a process of its own that has come to its second epoch; killed if it still runs at the end."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("epoch 1:"):
+                    break
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_a_run_killed_at_any_moment_resumes_by_itself(
     folder: Path, finished: Path, tmp_path: Path, sent: signal.Signals, status: int
 ) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "lightning_module", *arguments(folder, run, "--trainer.max_epochs=4")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 1:"):
-                break
+    words = arguments(folder, run, "--trainer.max_epochs=4")
+    with training(sys.executable, "-m", "lightning_module", *words) as process:
         process.send_signal(sent)
         process.communicate()
     assert process.returncode == status  # never 0: Kubernetes would take the run for a finished one

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 import torch
 
 from lightning_module.datasets import synthetic
-from tests.lightning_module.test_fit import ROOT, arguments
+from tests.lightning_module.test_fit import arguments, training
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=0")
 DEADLINE_S = 60
@@ -29,15 +27,8 @@ def test_sigterm_to_one_rank_ends_all_of_them_and_not_with_0(
     folder: Path, tmp_path: Path, launcher: tuple[str, ...], told: int
 ) -> None:
     several = ("--trainer.max_epochs=1000", "--trainer.devices=2", "--trainer.strategy=ddp")
-    command = [sys.executable, *launcher, "-m", "lightning_module", *arguments(folder, tmp_path / "run", *several)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 1:"):
-                break
+    words = arguments(folder, tmp_path / "run", *several)
+    with training(sys.executable, *launcher, "-m", "lightning_module", *words) as process:
         both = ranks(process.pid)
         try:
             both[told].terminate()
