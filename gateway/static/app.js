@@ -139,6 +139,7 @@ addEventListener("hashchange", () => {
   scrollTo(0, 0);
   focusHeading(route().view);
 });
+byId("incomplete").remove();
 openIntake(receive);
 showStatus();
 open();

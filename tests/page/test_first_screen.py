@@ -28,3 +28,13 @@ def test_a_small_phone_shows_verdict_and_probability_without_scrolling(
         assert box
         assert box["y"] >= 0
         assert box["y"] + box["height"] <= covered["y"]
+
+
+def test_a_page_whose_program_did_not_arrive_says_so(visit: Callable[..., Visitor], site: Site) -> None:
+    visitor = visit(site)
+    visitor.page.route("**/result.js", lambda route: route.abort("connectionreset"))
+    visitor.page.goto(site.url)
+    expect(visitor.page.get_by_text("Part of this page did not arrive")).to_be_visible()
+    visitor.page.unroute("**/result.js")
+    visitor.open()
+    expect(visitor.page.locator("#incomplete")).to_have_count(0)
