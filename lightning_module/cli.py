@@ -119,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             LesionModule,
             LesionData,
             args=list(argv) if argv is not None else None,
+            parser_kwargs={"prog": "python -m lightning_module"},
             seed_everything_default=0,
             trainer_defaults={"default_root_dir": "runs/lesion"},
             save_config_callback=SavedConfig,
