@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.comparison import Comparison, Row, medians
 from bench.cores import Cores
+from bench.payloads import SIZES
 from bench.targets import MODEL, judge
 from handler.backends import processor
 
@@ -79,13 +80,15 @@ def _plot(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib import pyplot
 
     models = list(dict.fromkeys(row.model for row in rows))
+    # The smallest image is the one that is sent at every number of requests at once.
+    payload = min((row.payload for row in rows), key=list(SIZES).index)
     figure, axes = pyplot.subplots(1, len(models), figsize=(6 * len(models), 4), squeeze=False, layout="constrained")
     for axis, model in zip(axes[0], models, strict=True):
-        mine = [row for row in rows if row.model == model and row.payload == rows[0].payload]
+        mine = [row for row in rows if row.model == model and row.payload == payload]
         for system in dict.fromkeys(row.system for row in mine):
             points = sorted((row.concurrency, row.rate) for row in mine if row.system == system)
             axis.plot(*zip(*points, strict=True), marker="o", label=system)
-        axis.set(title=f"{model}, {rows[0].payload}", xlabel="requests at once", ylabel="answers a second")
+        axis.set(title=f"{model}, {payload}", xlabel="requests at once", ylabel="answers a second")
         axis.set_xscale("log", base=2)
         axis.set_xticks([1, 8, 32], ["1", "8", "32"])
         axis.set_ylim(bottom=0)

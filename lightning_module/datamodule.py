@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ class LesionData(pl.LightningDataModule):
         try:
             Geometry(size=size, crop=crop)
         except ValidationError as error:
-            [wrong, *_] = error.errors()
+            wrong = error.errors()[0]
             raise UnfitSetting(f"data.{wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}.") from None
         self.size = size
         self.table: Table
@@ -155,17 +156,11 @@ class LesionData(pl.LightningDataModule):
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must say about its data: enough to find the same rows again."""
-        fingerprint = self.table.fingerprint()
         kept = ("test", "val", "seed", "folds", "fold")
         return {
             "layout": self.table.layout,
             "reading": self._reading().record(),
-            "fingerprint": {
-                "name": fingerprint.name,
-                "rows": fingerprint.rows,
-                "sha256": fingerprint.sha256,
-                "licence": fingerprint.licence,
-            },
+            "fingerprint": asdict(self.table.fingerprint()),
             "split": {name: self.hparams[name] for name in kept},
             "rows": {name: len(rows) for name, rows in self.split.parts().items()},
         }

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from bench import report, systems, targets
 from bench.comparison import Comparison, Row, probability
@@ -92,6 +94,26 @@ def test_the_page_the_table_and_the_plot(tmp_path: Path) -> None:
     assert len(told) == len(rows())
     assert told[0]["rate"] == "450.0"
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_plot_shows_the_image_that_is_sent_at_every_concurrency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr(pyplot, "close", kept.append)
+    several = [replace(ROW, concurrency=at_once, rate=100.0 * at_once) for at_once in (1, 8, 32)]
+    comparison: Any = SimpleNamespace(
+        rows=[replace(ROW, payload="1024x768", concurrency=8), *several],
+        materials=SimpleNamespace(name="resnet18", manifest=SimpleNamespace(geometry=SimpleNamespace(size=224))),
+        differences={},
+        breakdown=None,
+        memory={},
+    )
+    report.write(tmp_path, [cast(Comparison, comparison)], CORES)
+    [axes] = kept[0].axes
+    assert axes.get_title() == "resnet18, 600x450"
+    [line] = axes.get_lines()
+    assert list(line.get_ydata()) == [100.0, 800.0, 3200.0]
 
 
 def test_probabilities_of_both_kinds_of_answer() -> None:
