@@ -13,7 +13,7 @@ from stack.problem import BadSetting
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_WORKERS = 4
-SANE_WORKERS = 64
+SANE_COUNT = 64
 """More than so many, on fewer cores, is a slip of the finger that would fill the memory."""
 HIGHEST_PORT = 65535
 HOSTS = ("127.0.0.1", "0.0.0.0")
@@ -77,7 +77,8 @@ class Settings:
         if host and host not in HOSTS:
             wrong.append(f"DERMSERVE_INFERENCE_HOST={host!r} is not {' or '.join(HOSTS)}")
         usable = cores.available()
-        workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS), max(usable, SANE_WORKERS))
+        most = max(usable, SANE_COUNT)
+        workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS), most)
         settings = cls(
             config=config,
             model_store=(config.parent / (store or "model_store")).resolve(),
@@ -88,7 +89,7 @@ class Settings:
             gateway_port=whole(mine, highest=HIGHEST_PORT),
             gateway_port_variable=mine,
             workers=workers,
-            threads=whole("DERMSERVE_THREADS", max(1, usable // workers)),
+            threads=whole("DERMSERVE_THREADS", max(1, usable // workers), most),
             start_seconds=float(whole("DERMSERVE_START_SECONDS")),
         )
         if wrong:

@@ -90,6 +90,12 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert named == {"DERMSERVE_CONFIG", "DERMSERVE_THREADS", "PORT"}
 
 
+@pytest.mark.parametrize("variable", ["DERMSERVE_WORKERS", "DERMSERVE_THREADS"])
+def test_a_count_that_no_machine_has_is_a_slip_of_the_keyboard(variable: str) -> None:
+    with pytest.raises(BadSetting, match=f"^{variable}='99999' is not a whole number from 1 to "):
+        Settings.read({variable: "99999"})
+
+
 @pytest.mark.parametrize("variable", ["PORT", "DERMSERVE_INFERENCE_PORT", "DERMSERVE_METRICS_PORT"])
 def test_two_servers_cannot_have_one_port(variable: str) -> None:
     settings = Settings.read({"DERMSERVE_MANAGEMENT_PORT": "9000", variable: "9000"})
