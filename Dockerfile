@@ -9,8 +9,10 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS build
 ARG VARIANT=cpu
 COPY image/requirements-${VARIANT}.txt image/trim.py image/sbom.py /build/
-# Wheels only: nothing is compiled, so there is no compiler to remove.
-RUN python -m venv --without-pip /opt/venv \
+# Wheels only: nothing is compiled, so there is no compiler to remove. The two secrets are image/build.sh's; without them pip
+# is as the base image has it.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/build/ca.crt \
+    python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --only-binary :all: \
         --require-hashes -r "/build/requirements-${VARIANT}.txt" \
     && /opt/venv/bin/python /build/trim.py "${VARIANT}"

@@ -41,35 +41,37 @@ fi
 arguments=(--build-arg "VARIANT=$variant" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --target "$target" --tag "$tag")
 [[ -z ${BASE_IMAGE:-} ]] || arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 case $tool in
-  docker) command=(docker build) ;;
-  podman) command=(podman build --format docker) ;;
-  buildah) command=(buildah bud --format docker --isolation chroot) ;;
+  # Without BuildKit there are no secrets; where its client is missing, docker says so.
+  docker) command=(env DOCKER_BUILDKIT=1 docker build) ;;
+  podman) command=(podman build --format docker --network host) ;;
+  buildah) command=(buildah bud --format docker --isolation chroot --network host) ;;
   *) echo "unknown tool: $tool" >&2; exit 2 ;;
 esac
-if [[ $tool != docker ]]; then
-  # Mounted for the build only. docker takes its own registry and proxy configuration instead.
-  arguments+=(--network host)
-  certificates=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
-  [[ ! -f $certificates ]] || arguments+=(--volume "$certificates:/run/build/ca.crt:ro")
-  configuration=$(mktemp)
-  trap 'rm -f "$configuration"' EXIT
-  {
-    echo '[global]'
-    [[ ! -f $certificates ]] || echo 'cert = /run/build/ca.crt'
-    [[ -z ${PIP_INDEX_URL:-} ]] || echo "index-url = $PIP_INDEX_URL"
-  } >"$configuration"
+configuration=$(mktemp)
+trap 'rm -f "$configuration"' EXIT
+arguments+=(--secret "id=pip,src=$configuration")
+certificates=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
+{
+  echo '[global]'
+  if [[ -f $certificates ]]; then
+    arguments+=(--secret "id=ca,src=$certificates")
+    echo 'cert = /run/build/ca.crt'
+  fi
+  [[ -z ${PIP_INDEX_URL:-} ]] || echo "index-url = $PIP_INDEX_URL"
+  [[ -z ${PIP_FIND_LINKS:-} ]] || echo 'find-links ='
   count=0
-  [[ -z ${PIP_FIND_LINKS:-} ]] || echo 'find-links =' >>"$configuration"
   for place in ${PIP_FIND_LINKS:-}; do
-    if [[ -d $place ]]; then
+    if [[ -d $place && $tool == docker ]]; then
+      echo "docker cannot mount $place: its wheels are fetched from the index (podman and buildah mount it)" >&2
+      continue
+    elif [[ -d $place ]]; then
       arguments+=(--volume "$(realpath "$place"):/run/build/wheels$count:ro")
       place=/run/build/wheels$count
       count=$((count + 1))
     fi
-    printf '    %s\n' "$place" >>"$configuration"
+    printf '    %s\n' "$place"
   done
-  arguments+=(--volume "$configuration:/etc/pip.conf:ro")
-fi
+} >"$configuration"
 
 echo "building $tag with $tool"
 "${command[@]}" "${arguments[@]}" "$@" .

@@ -1,4 +1,4 @@
-"""python -m stack serve | torchserve"""
+"""python -m stack serve | torchserve | pod"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stack import archive, scratch, settings, torchserve
+from stack import archive, pod, scratch, settings, torchserve
 from stack.problem import Problem
 from stack.settings import Settings
 
@@ -26,10 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve = verbs.add_parser("serve", help="TorchServe and the gateway, until Ctrl-C", **told)
     serve.add_argument("--no-gateway", action="store_true", help="TorchServe alone")
     verbs.add_parser("torchserve", help="become TorchServe: what a container runs", **told)
+    verbs.add_parser("pod", help="TorchServe and the gateway, each started again when it ends, until SIGTERM", **told)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.verb == "torchserve":
             become_torchserve()
+        if chosen.verb == "pod":
+            return pod.run()
         from stack import supervisor
 
         return supervisor.serve(Settings.read(), gateway=not chosen.no_gateway)

@@ -12,15 +12,15 @@ import pytest
 import yaml
 
 from gateway.settings import PREFIX, Settings
-from image.hooks import await_gateway
 from k8s.validate.build import ROOT
 from stack import properties, torchserve
+from stack.settings import MEANINGS
 from stack.settings import Settings as StackSettings
 
 FOLDER = ROOT / "k8s/compose"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("pod", "torchserve", "gateway")
+OURS = SERVICES["dermserve"]
 
 
 def read(name: str) -> dict[str, Any]:
@@ -51,52 +51,46 @@ def test_ports_are_open_on_this_machine_only(service: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[service].get("ports", []))
 
 
-@pytest.mark.parametrize("service", OURS)
-def test_our_containers_are_locked_down(service: str) -> None:
-    mine = SERVICES[service]
-    assert mine["read_only"] is True
-    assert mine["cap_drop"] == ["ALL"]
-    assert mine["user"] == "10001:10001"
-    assert mine["mem_limit"]
+def test_our_container_is_locked_down() -> None:
+    assert OURS["read_only"] is True
+    assert OURS["cap_drop"] == ["ALL"]
+    assert OURS["user"] == "10001:10001"
+    assert OURS["mem_limit"]
 
 
-def test_a_restart_of_one_container_leaves_the_others_network_alone() -> None:
-    for service in ("torchserve", "gateway"):
-        assert SERVICES[service]["network_mode"] == "service:pod"
-        assert "ports" not in SERVICES[service]
+def test_no_container_needs_another_to_be_there_first() -> None:
+    # After a reboot docker starts them in any order, and never again one that could not join the other's network.
+    assert [name for name, service in SERVICES.items() if "network_mode" in service] == []
 
 
 def test_only_the_gateway_can_ask_torchserve() -> None:
-    theirs = {name: str(value) for name, value in SERVICES["torchserve"]["environment"].items()}
+    theirs = {name: str(value) for name, value in OURS["environment"].items()}
     chosen = torchserve.addresses(StackSettings.read(theirs), "0.0.0.0")
     reachable = [name for name, url in chosen.items() if not url.startswith("http://127.0.0.1:")]
     assert reachable == ["TS_METRICS_ADDRESS"]
 
 
-def test_what_the_gateway_needs_ends_after_it_also_when_all_are_told_at_once() -> None:
-    program = "hooks/outlast_gateway.py"
-    assert (ROOT / "image" / program).is_file()
-    assert SERVICES["pod"]["command"][:2] == ["python", program]
-    assert SERVICES["torchserve"]["command"] == ["python", program, "python", "-m", "stack", "torchserve"]
-    for service in OURS:
-        assert int(SERVICES[service]["stop_grace_period"].removesuffix("s")) >= await_gateway.PATIENCE_S + 5
-    assert SERVICES["gateway"]["depends_on"] == ["torchserve"]
+def test_there_is_time_for_the_last_answer() -> None:
+    assert OURS["command"] == ["python", "-m", "stack", "pod"]
+    gateway = Settings()
+    longest = gateway.drain_delay_s + 2 * gateway.drain_deadline_s
+    # TorchServe itself needs about three seconds.
+    assert int(OURS["stop_grace_period"].removesuffix("s")) >= longest + 5
 
 
 def test_settings_and_image_exist() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"PORT"}
-    assert set(SERVICES["gateway"]["environment"]) <= known
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | set(MEANINGS)
+    assert set(OURS["environment"]) <= known
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert f"dermserve:{version}-cpu" in SERVICES["gateway"]["image"]
+    assert f"dermserve:{version}-cpu" in OURS["image"]
 
 
 def test_prometheus_scrapes_both_processes_under_the_names_of_the_rules() -> None:
     metrics_port = properties.read(ROOT / "config.properties")["metrics_address"].rpartition(":")[2]
-    (alias,) = SERVICES["pod"]["networks"]["default"]["aliases"]
     jobs = {job["job_name"]: job["static_configs"][0] for job in read("prometheus.yaml")["scrape_configs"]}
     assert {name: job["targets"] for name, job in jobs.items()} == {
-        "dermserve-gateway": [f"{alias}:{SERVICES['gateway']['environment']['PORT']}"],
-        "dermserve-torchserve": [f"{alias}:{metrics_port}"],
+        "dermserve-gateway": [f"dermserve:{OURS['environment']['PORT']}"],
+        "dermserve-torchserve": [f"dermserve:{metrics_port}"],
     }
     rules = (ROOT / "k8s/monitoring/rules.yaml").read_text(encoding="utf-8")
     assert set(re.findall(r'job="([\w-]+)"', rules)) <= set(jobs)

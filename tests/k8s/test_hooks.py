@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +15,6 @@ import pytest
 from image.hooks.await_gateway import await_gateway, connections, state
 from image.hooks.drain import drain
 from image.hooks.first_process import await_handler, heeds_sigterm, tell
-from k8s.validate.build import ROOT
 from tests.k8s.small_server import JsonHandler, SmallServer, running
 
 
@@ -118,39 +114,6 @@ def test_a_gateway_too_busy_to_answer_is_not_gone() -> None:
 def test_patience_ends(gateway: Gateway) -> None:
     gateway.draining = True
     assert await_gateway(gateway.server_port, nobody, notice_s=0.0, patience_s=0.1) == "draining"
-
-
-@contextlib.contextmanager
-def outlasting(port: int, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """outlast_gateway.py, once the command that it runs has printed something."""
-    words = [sys.executable, ROOT / "image/hooks/outlast_gateway.py", *command]
-    settings = {"PORT": str(port), "DERMSERVE_INFERENCE_PORT": str(free_port())}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | settings) as process:
-        assert process.stdout
-        process.stdout.readline()
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def test_a_command_gets_its_sigterm_only_when_the_gateway_is_gone(gateway: Gateway) -> None:
-    gateway.draining = True
-    with outlasting(gateway.server_port, "sh", "-c", "echo up; exec sleep 60") as process:
-        process.send_signal(signal.SIGTERM)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1)
-        gateway.shutdown()
-        gateway.server_close()
-        assert process.wait(10) == 128 + signal.SIGTERM
-        assert process.stdout
-        assert process.stdout.read().startswith("SIGTERM: the gateway is gone after ")
-
-
-@pytest.mark.parametrize(("ending", "code"), [("exit 3", 3), ("kill -9 $$", 137)])
-def test_a_command_that_ends_by_itself_ends_the_container_with_its_code(ending: str, code: int) -> None:
-    with outlasting(free_port(), "sh", "-c", f"echo up; {ending}") as process:
-        assert process.wait(10) == code
 
 
 def test_a_hook_waits_until_its_process_heeds_sigterm() -> None:

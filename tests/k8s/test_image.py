@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -72,6 +74,29 @@ def test_nothing_enters_the_build_but_what_is_named() -> None:
         if line.startswith("COPY ") and "--from" not in line:
             copied |= set(line.split()[1:-1])
     assert {name.replace("${VARIANT}", "*") for name in copied} == allowed
+
+
+@pytest.mark.parametrize("tool", ["docker", "podman", "buildah"])
+def test_pip_reaches_the_sites_own_index_with_every_tool(tool: str, tmp_path: Path) -> None:
+    program = tmp_path / tool
+    program.write_text('#!/bin/sh\nfor word; do case $word in id=*) echo "$word"; cat "${word#*src=}";; esac; done\n')
+    program.chmod(0o755)
+    bundle = tmp_path / "bundle.crt"
+    bundle.write_text("the site's certificates\n")
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PIP_INDEX_URL": "https://pypi.example.org/simple",
+        "PIP_CERT": str(bundle),
+    }
+    words = [ROOT / "image/build.sh", "--tool", tool]
+    told = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "cert = /run/build/ca.crt\nindex-url = https://pypi.example.org/simple\n" in told
+    assert f"id=ca,src={bundle}\nthe site's certificates\n" in told
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"--mount=type=secret,(\S+)", dockerfile) == [
+        "id=pip,target=/etc/pip.conf",
+        "id=ca,target=/run/build/ca.crt",
+    ]
 
 
 def test_every_image_carries_labels_a_bill_of_materials_and_no_root() -> None:

@@ -38,9 +38,10 @@ def test_local_jobs_are_those_of_the_cluster() -> None:
 
 def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
+    [port, alerts_port] = free_ports(2)
     with (
         pytest.raises(monitor.MonitorError, match=r"alertmanager is not installed.*apt-get install"),
-        monitor.Monitor({}),
+        monitor.Monitor({}, port=port, alerts_port=alerts_port),
     ):
         pass
 
