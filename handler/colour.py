@@ -6,39 +6,59 @@ from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms, TiffImagePlugin
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 from handler.errors import UnsupportedFormat
 
 LARGEST_PROFILE = 4 * 2**20
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+GREY = ("1", "L")
+WHITE_IS_ZERO = 0
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
     """The loaded image as RGB; an unreadable colour profile is ignored, as browsers do."""
     profile = image.info.get("icc_profile")
+    if image.mode in SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
+        image = _eight_bit(image)
+    if image.mode in ("I", "F"):
+        raise UnsupportedFormat(
+            "Images with 32 bits a channel, or with signed ones, are not read. Save it with 8 or 16 bits a channel."
+        )
+    if image.mode == "LAB":
+        raise UnsupportedFormat("Lab colour images are not read. Save it as RGB.")
+    if not image.has_transparency_data:
+        return _colours(image, profile)
+    if image.mode not in ("LA", "RGBA"):
+        image = image.convert("LA" if image.mode in GREY else "RGBA")
+    page = _colours(image.convert("L" if image.mode == "LA" else "RGB"), profile)
+    page.paste((255, 255, 255), mask=ImageChops.invert(image.getchannel("A")))
+    return page
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 12 bits, with which Pillow does nothing by itself."""
+    samples, bits = np.asarray(image).astype(np.uint16), 16
+    white_is_zero = False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = int(image.tag_v2.get(BITSPERSAMPLE, (bits,))[0])
+        white_is_zero = image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
+    grey = (samples >> (bits - 8)).astype(np.uint8)
+    result = Image.fromarray(~grey if white_is_zero else grey)
+    if (clear := image.info.get("transparency")) is not None:
+        result.putalpha(Image.fromarray(np.where(samples == clear, 0, 255).astype(np.uint8)))
+    return result
+
+
+def _colours(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if image.mode in ("1", "P"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
     if profile and len(profile) <= LARGEST_PROFILE and image.mode in ("RGB", "CMYK", "L"):
         transform = _transform(profile, image.mode)
         if transform is not None:
             return transform.apply(image)
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
-        samples = np.asarray(image).astype(np.uint16)
-        return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise UnsupportedFormat("Images with 32 bits a channel are not read. Save it with 8 or 16 bits a channel.")
-    if image.mode == "LAB":
-        raise UnsupportedFormat("Lab colour images are not read. Save it as RGB.")
-    if image.has_transparency_data:
-        return _over_white(image.convert("RGBA"))
-    return image.convert("RGB")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    page = Image.new("RGB", image.size, (255, 255, 255))
-    page.paste(image, mask=image.getchannel("A"))
-    return page
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @lru_cache(maxsize=16)

@@ -12,13 +12,13 @@ from io import BytesIO
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 from pydantic import BaseModel, ConfigDict, Field
 
+from handler import jpeg, tiff
 from handler.colour import to_srgb
 from handler.errors import EmptyBody, Rejection, TooLarge, TooManyPixels, TooSmall, TruncatedImage, UnsupportedFormat
 from handler.signatures import identify, webp_size
 
 ORIENTATION = 0x0112
-ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH = 278, 322, 323
-MOST_SCANS = 200
+RUN_LENGTHS = (BmpImagePlugin.BmpImageFile.COMPRESSIONS["RLE8"], BmpImagePlugin.BmpImageFile.COMPRESSIONS["RLE4"])
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -60,19 +60,25 @@ def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
         raise TooManyPixels(f"The image has more than {limits.max_pixels:,} pixels. Send a smaller one.") from None
     except Exception:
         # Pillow's parsers raise whatever a damaged file makes them stumble over.
+        if name == "TIFF" and (why := tiff.why_unread(data)):
+            raise UnsupportedFormat(why) from None
         raise TruncatedImage(f"The {name} file is damaged or incomplete. Send it again, or save it anew.") from None
 
 
 def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
     if name == "WEBP":
-        _check_size(*webp_size(data), limits)
+        # Its decoder holds the picture three times.
+        _check_size(*webp_size(data), limits.model_copy(update={"max_pixels": limits.max_pixels // 2}))
     with Image.open(BytesIO(data), formats=[name]) as image:
         _check_size(*image.size, limits)
         if isinstance(image, JpegImagePlugin.JpegImageFile):
-            _check_scans(data, image)
+            jpeg.check_scans(data, *image.size)
             image.draft(None, (target, target))
         elif isinstance(image, TiffImagePlugin.TiffImageFile):
-            _check_tiles(image, limits)
+            tiff.check(image, limits.max_pixels)
+        elif isinstance(image, BmpImagePlugin.BmpImageFile) and image.info["compression"] in RUN_LENGTHS:
+            # Pillow undoes them in Python, at the pace of seconds a kilobyte.
+            raise UnsupportedFormat("Run-length coded BMPs are not read. Save it uncompressed, or as PNG.")
         image.load()
         return _upright(image, to_srgb(image))
 
@@ -86,21 +92,6 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         raise TooSmall(
             f"The image is {width} x {height}, its shorter side must have {limits.min_side} pixels. Send a larger one."
         )
-
-
-def _check_scans(data: bytes, image: Image.Image) -> None:
-    """A few megabytes of tiny progressive scans would keep a worker busy for hours."""
-    if "progressive" in image.info and data.count(b"\xff\xda") > MOST_SCANS:
-        raise UnsupportedFormat(f"The JPEG has more than {MOST_SCANS} scans. Save it as a baseline JPEG.")
-
-
-def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
-    """A small TIFF may declare a tile of any size, which is allocated whole."""
-    tags = image.tag_v2
-    tile = int(tags.get(TILE_WIDTH, 1)) * int(tags.get(TILE_LENGTH, 1))
-    strip = min(int(tags.get(ROWS_PER_STRIP, 1)), image.height) * image.width
-    if max(tile, strip) > limits.max_pixels:
-        raise TooManyPixels(f"The TIFF has tiles of more than {limits.max_pixels:,} pixels. Save it with smaller ones.")
 
 
 def _upright(source: Image.Image, pixels: Image.Image) -> Image.Image:

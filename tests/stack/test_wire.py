@@ -88,6 +88,17 @@ def test_bad_images_do_not_disturb_their_neighbours(torchserve: TorchServe) -> N
         assert told["probability"] == pytest.approx(expected["probability"], abs=0.02)
 
 
+def test_a_clients_header_does_not_disturb_its_neighbours(torchserve: TorchServe) -> None:
+    url = f"{torchserve.inference_url}/predictions/lesion"
+
+    def ask(number: int) -> httpx.Response:
+        return httpx.post(url, content=torchserve.example, headers={"describe": "True"} if number % 2 else {})
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(ask, range(48)))
+    assert {(answer.status_code, "label" in answer.json()) for answer in answers} == {(200, True)}
+
+
 def test_an_explanation_adds_a_heat_map(torchserve: TorchServe) -> None:
     plain = torchserve.predict(torchserve.example).json()
     told = torchserve.predict(torchserve.example, "explanations").json()

@@ -1,0 +1,49 @@
+"""TIFFs that Pillow would read wrongly, or not at all, and why."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from PIL import TiffImagePlugin
+from PIL.TiffImagePlugin import BITSPERSAMPLE, COMPRESSION, PLANAR_CONFIGURATION, ROWSPERSTRIP, ImageFileDirectory_v2
+
+from handler.errors import TooManyPixels, UnsupportedFormat
+
+TILE_WIDTH, TILE_LENGTH = 322, 323
+SEPARATE_PLANES = 2
+BIG = 43
+# None, fax, LZW, JPEG, deflate, PackBits, LZMA and Zstandard: what the libtiff within Pillow can undo.
+COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
+
+
+def check(image: TiffImagePlugin.TiffImageFile, max_pixels: int) -> None:
+    """Raises a Rejection for tiles too large, and for pixels that would come out wrong."""
+    tags = image.tag_v2
+    # A small file may declare a tile of any size, which is allocated whole.
+    tile = int(tags.get(TILE_WIDTH, 1)) * int(tags.get(TILE_LENGTH, 1))
+    strip = min(int(tags.get(ROWSPERSTRIP, 1)), image.height) * image.width
+    if max(tile, strip) > max_pixels:
+        raise TooManyPixels(f"The TIFF has tiles of more than {max_pixels:,} pixels. Save it with smaller ones.")
+    if tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES and max(tags.get(BITSPERSAMPLE, (1,))) > 8:
+        raise UnsupportedFormat(
+            "TIFFs with 16 bits a channel are not read by planes. Save it with interleaved channels."
+        )
+
+
+def why_unread(data: bytes) -> str | None:
+    """What else than damage keeps Pillow from reading a file, and what to do; None where it is damage."""
+    header = 16 if BIG in data[2:4] else 8
+    try:
+        tags = ImageFileDirectory_v2(data[:header])
+        file = BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        compression, bits = tags.get(COMPRESSION, 1), max(tags.get(BITSPERSAMPLE, (1,)))
+    except Exception:
+        # Pillow's parser raises whatever a damaged file makes it stumble over.
+        return None
+    if compression not in COMPRESSIONS:
+        return "The TIFF is compressed in a way that is not read. Save it with LZW, or uncompressed."
+    if bits > 16:
+        return "TIFFs with more than 16 bits a channel are not read. Save it with 8 or 16."
+    return None
