@@ -10,21 +10,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
 from gateway.answers import ApiError, Comparison, Description, Lesion, NoAnswer, Prediction
+from gateway.batch import BUSY, Batch, Image, Images, content
 
 __all__ = ["ApiError", "AsyncClient", "Client", "Comparison", "Description", "Lesion", "NoAnswer", "Prediction"]
 
-Image = bytes | Path
-Images = Mapping[str, Image] | Sequence[Image]
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
-AGAIN = frozenset({429, 503})
 
 
 class Patience:
@@ -34,13 +31,20 @@ class Patience:
         self._retries = retries
         self._longest_s = longest_s
 
+    def while_busy(self) -> Iterator[float]:
+        """Seconds to wait before each further attempt at images for which the server had no time."""
+        for attempt in range(1, self._retries + 1):
+            wait = max(1.0, 0.1 * 2**attempt)
+            if wait <= self._longest_s:
+                yield wait * random.uniform(1.0, 1.25)
+
     def after(self, attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
         """Seconds until the next attempt; None: this outcome stands."""
         if attempt > self._retries:
             return None
         wait = 0.1 * 2**attempt
         if isinstance(outcome, httpx.Response):
-            if outcome.status_code not in AGAIN:
+            if outcome.status_code not in BUSY:
                 return None
             named = outcome.headers.get("retry-after", "")
             wait = max(wait, float(named) if named.isdigit() else 0.0)
@@ -82,34 +86,8 @@ class _Asker(Generic[Http]):
         return dict(document)
 
 
-def _content(image: Image) -> bytes:
-    if isinstance(image, Path):
-        return image.read_bytes()
-    if isinstance(image, bytes):
-        return image
-    advice = f": for a file, give Path({image!r})" if isinstance(image, str) else ""
-    raise TypeError(f"an image is bytes or a pathlib.Path, not {type(image).__name__}{advice}")
-
-
 def _raw(image: Image) -> dict[str, Any]:
-    return {"content": _content(image), "headers": {"content-type": "application/octet-stream"}}
-
-
-def _form(images: Images) -> dict[str, Any]:
-    if isinstance(images, Mapping):
-        named = list(images.items())
-    else:
-        named = [(image.name if isinstance(image, Path) else str(i), image) for i, image in enumerate(images)]
-    return {"files": [("file", (Path(name).name, _content(image))) for name, image in named]}
-
-
-def _results(document: dict[str, Any]) -> list[Prediction | ApiError]:
-    return [
-        ApiError(entry["error"]["status"], entry["error"], entry.get("filename"))
-        if "error" in entry
-        else Prediction.model_validate(entry)
-        for entry in document.get("results", [document])
-    ]
+    return {"content": content(image), "headers": {"content-type": "application/octet-stream"}}
 
 
 class Client(_Asker[httpx.Client]):
@@ -139,13 +117,25 @@ class Client(_Asker[httpx.Client]):
     def predict_many(self, images: Images) -> list[Prediction | ApiError]:
         """One entry an image, in order; a refused image is an ApiError in the list and disturbs no other.
 
+        Images that find the server busy are sent again, alone.
+
         A mapping gives the images names; files have their own.
         """
-        return _results(self._ask("POST", "/v1/predict", _form(images)))
+        batch = Batch(images)
+        batch.settle(self._ask("POST", "/v1/predict", batch.form()))
+        for wait in self._patience.while_busy():
+            if not batch.left():
+                break
+            time.sleep(wait)
+            try:
+                batch.settle(self._ask("POST", "/v1/predict", batch.form()))
+            except ApiError as error:
+                batch.refuse(error)
+        return batch.answers()
 
     def compare(self, images: Images) -> Comparison:
         """Several lesions of one patient, ranked, the ugly duckling marked."""
-        return Comparison.model_validate(self._ask("POST", "/v1/compare", _form(images)))
+        return Comparison.model_validate(self._ask("POST", "/v1/compare", Batch(images).form()))
 
     def model(self) -> Description:
         """Manifest and card of the served model."""
@@ -196,10 +186,20 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
         return Prediction.model_validate(await self._ask("POST", "/v1/explain", _raw(image)))
 
     async def predict_many(self, images: Images) -> list[Prediction | ApiError]:
-        return _results(await self._ask("POST", "/v1/predict", _form(images)))
+        batch = Batch(images)
+        batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
+        for wait in self._patience.while_busy():
+            if not batch.left():
+                break
+            await asyncio.sleep(wait)
+            try:
+                batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
+            except ApiError as error:
+                batch.refuse(error)
+        return batch.answers()
 
     async def compare(self, images: Images) -> Comparison:
-        return Comparison.model_validate(await self._ask("POST", "/v1/compare", _form(images)))
+        return Comparison.model_validate(await self._ask("POST", "/v1/compare", Batch(images).form()))
 
     async def model(self) -> Description:
         return Description.model_validate(await self._ask("GET", "/v1/model", {}))

@@ -94,6 +94,37 @@ def test_a_busy_server_is_asked_again(start: Start, torchserve: FakeTorchServe) 
     assert asyncio.run(ask()) == 0.3
 
 
+def test_images_that_find_the_server_busy_are_sent_again(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start()
+    torchserve.queue_full = True
+    before = torchserve.started
+
+    async def ask() -> list[Prediction | ApiError]:
+        async with AsyncClient(gateway.url) as client:
+            images = {"a.jpg": b"IMAGE 0.3", "b.pdf": b"%PDF", "c.jpg": b"IMAGE 0.1"}
+            asking = asyncio.create_task(client.predict_many(images))
+            while torchserve.started < before + len(images):
+                await asyncio.sleep(0.01)
+            torchserve.queue_full = False
+            return await asking
+
+    first, refused, last = asyncio.run(ask())
+    assert [answer.filename for answer in (first, refused, last)] == ["a.jpg", "b.pdf", "c.jpg"]
+    assert isinstance(refused, ApiError)
+    assert refused.status == 415
+    assert [answer.probability for answer in (first, last) if isinstance(answer, Prediction)] == [0.3, 0.1]
+
+
+def test_images_that_stay_without_an_answer_do_not_cost_the_others_theirs(
+    start: Start, torchserve: FakeTorchServe
+) -> None:
+    gateway = start()
+    torchserve.queue_full = True
+    with Client(gateway.url, retries=0) as client:
+        answers = client.predict_many([b"IMAGE 0.3", b"IMAGE 0.1"])
+    assert [answer.status for answer in answers if isinstance(answer, ApiError)] == [429, 429]
+
+
 def test_a_server_that_is_not_there_is_an_error_after_some_tries() -> None:
     with Client("http://127.0.0.1:9", retries=1) as client:
         with pytest.raises(NoAnswer, match=r"http://127.0.0.1:9 gave no answer .*refused"):

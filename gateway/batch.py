@@ -1,0 +1,69 @@
+"""Several images that a client asks about at once: what is sent, and what came back for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.answers import ApiError, Prediction
+
+Image = bytes | Path
+Images = Mapping[str, Image] | Sequence[Image]
+# What a busy server says. It did not look at the image, so asking again may help.
+BUSY = frozenset({429, 503})
+
+
+def content(image: Image) -> bytes:
+    """The image's bytes; raises TypeError for a path that is only text."""
+    if isinstance(image, Path):
+        return image.read_bytes()
+    if isinstance(image, bytes):
+        return image
+    advice = f": for a file, give Path({image!r})" if isinstance(image, str) else ""
+    raise TypeError(f"an image is bytes or a pathlib.Path, not {type(image).__name__}{advice}")
+
+
+class Batch:
+    """Images with their names, and the answers so far."""
+
+    def __init__(self, images: Images) -> None:
+        if isinstance(images, Mapping):
+            named = list(images.items())
+        else:
+            named = [(image.name if isinstance(image, Path) else str(i), image) for i, image in enumerate(images)]
+        self._files = [(Path(name).name, content(image)) for name, image in named]
+        self._answers: dict[int, Prediction | ApiError] = {}
+
+    def left(self) -> list[int]:
+        """Which have no answer yet, or found the server busy."""
+        return [i for i in range(len(self._files)) if _is_open(self._answers.get(i))]
+
+    def form(self) -> dict[str, Any]:
+        """The request that asks about those."""
+        return {"files": [("file", self._files[i]) for i in self.left()]}
+
+    def settle(self, document: dict[str, Any]) -> None:
+        """Takes the answer to `form`."""
+        entries = document.get("results", [document])
+        self._answers.update({i: self._answer(i, entry) for i, entry in zip(self.left(), entries, strict=True)})
+
+    def refuse(self, error: ApiError) -> None:
+        """Takes a problem that was told of the whole form."""
+        for i in self.left():
+            self._answers[i] = ApiError(error.status, error.problem, self._files[i][0])
+
+    def answers(self) -> list[Prediction | ApiError]:
+        """One an image, in order."""
+        return [self._answers[i] for i in range(len(self._files))]
+
+    def _answer(self, index: int, entry: dict[str, Any]) -> Prediction | ApiError:
+        # The answer to a form with one image does not name it.
+        name = entry.get("filename") or self._files[index][0]
+        if "error" in entry:
+            return ApiError(entry["error"]["status"], entry["error"], name)
+        return Prediction.model_validate(entry | {"filename": name})
+
+
+def _is_open(answer: Prediction | ApiError | None) -> bool:
+    return answer is None or (isinstance(answer, ApiError) and answer.status in BUSY)
