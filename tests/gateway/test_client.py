@@ -121,8 +121,8 @@ def test_images_that_stay_without_an_answer_do_not_cost_the_others_theirs(
     gateway = start()
     torchserve.queue_full = True
     with Client(gateway.url, retries=0) as client:
-        answers = client.predict_many([b"IMAGE 0.3", b"IMAGE 0.1"])
-    assert [answer.status for answer in answers if isinstance(answer, ApiError)] == [429, 429]
+        answers = client.predict_many([b"%PDF", b"IMAGE 0.1"])
+    assert [answer.status for answer in answers if isinstance(answer, ApiError)] == [415, 429]
 
 
 def test_a_server_that_is_not_there_is_an_error_after_some_tries() -> None:
