@@ -25,13 +25,17 @@ class Calibrated(NamedTuple):
 
 def calibrate(manifest: Manifest, logits: NDArray[np.float32]) -> Calibrated:
     """Probabilities at the manifest's temperature."""
+    if not np.isfinite(logits).all():
+        # Compared with a threshold it would be benign.
+        raise ArithmeticError("the network's answer is not a number")
     scaled = logits.astype(np.float64) / manifest.temperature
     if manifest.head == "sigmoid":
         # Stable for large logits of either sign.
         return Calibrated(0.5 * (1.0 + np.tanh(0.5 * scaled[:, 0])), None)
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     classes = powers / powers.sum(axis=1, keepdims=True)
-    return Calibrated(classes[:, manifest.malignant_indices].sum(axis=1), classes)
+    # A sum of rounded parts may be a little above one.
+    return Calibrated(np.minimum(classes[:, manifest.malignant_indices].sum(axis=1), 1.0), classes)
 
 
 def reasons(limits: QualityLimits, sharpness: float, exposure: float, familiarity: float) -> list[str]:

@@ -32,11 +32,13 @@ export const VERDICTS = {
   },
 };
 
-/** What calibration means, and where it ends: `test` = { images, malignant } of the data the model was tested on. */
+/** What calibration means, and where it ends: `test` = { images, malignant, ece } of the data the model was tested on. */
 export function calibrated(value, test) {
   const share = test?.images ? `, where ${Math.round((100 * test.malignant) / test.images)} of 100 are malignant` : "";
+  const error = test?.ece ? `There the scores were off by ${(100 * test.ece.value).toFixed(0)} in 100 on average, in some ranges by more. ` : "";
   return (
     `Of 100 images with such a score, ${inHundred(value)} would be malignant in a collection like the one the model was tested on${share}. ` +
+    error +
     "Where cancer is rarer, as in most practices, fewer are."
   );
 }

@@ -115,14 +115,16 @@ def test_images_that_find_the_server_busy_are_sent_again(start: Start, torchserv
     assert [answer.probability for answer in (first, last) if isinstance(answer, Prediction)] == [0.3, 0.1]
 
 
-def test_images_that_stay_without_an_answer_do_not_cost_the_others_theirs(
+def test_an_image_that_stays_busy_does_not_cost_the_others_their_answers(
     start: Start, torchserve: FakeTorchServe
 ) -> None:
     gateway = start()
     torchserve.queue_full = True
-    with Client(gateway.url, retries=0) as client:
-        answers = client.predict_many([b"%PDF", b"IMAGE 0.1"])
-    assert [answer.status for answer in answers if isinstance(answer, ApiError)] == [415, 429]
+    with Client(gateway.url, retries=1) as client:
+        empty, busy = client.predict_many({"a.jpg": b"", "b.jpg": b"IMAGE 0.1"})
+    assert isinstance(empty, ApiError)
+    assert isinstance(busy, ApiError)
+    assert [(answer.filename, answer.status) for answer in (empty, busy)] == [("a.jpg", 400), ("b.jpg", 429)]
 
 
 def test_a_server_that_is_not_there_is_an_error_after_some_tries() -> None:

@@ -83,3 +83,16 @@ def test_each_limit_has_its_reason_and_is_itself_allowed() -> None:
     assert reasons(limits, 0.3, 0.39, 0.02) == ["badly_exposed"]
     assert reasons(limits, 0.3, 0.4, 0.01) == ["unfamiliar"]
     assert reasons(limits, 0.0, 0.0, 0.0) == ["blurred", "badly_exposed", "unfamiliar"]
+
+
+def test_parts_that_sum_to_more_than_one_by_rounding_stay_a_probability() -> None:
+    seven = manifest(head="softmax", classes=list("abcdefg"), malignant=list("abcdef"))
+    spread = np.random.default_rng(0).normal(0, 1, (2000, 7)).astype(np.float32)
+    spread[:, 6] = -60
+    assert calibrate(seven, spread).malignant.max() <= 1.0
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_what_is_not_a_number_is_not_called_benign(broken: float) -> None:
+    with pytest.raises(ArithmeticError, match="not a number"):
+        calibrate(manifest(), logits([0.0], [broken]))
