@@ -21,7 +21,8 @@ from gateway.metrics import Metrics
 from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
-from gateway.uploads import Body, ClientGone, Upload, receive
+from gateway.upload import Upload
+from gateway.uploads import Body, ClientGone, receive
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -110,15 +111,16 @@ class Api:
             body = await receive(request, self._settings, self._traffic)
             try:
                 request.state.note.update(images=len(body.uploads), bytes=body.held)
-                if body.raw and not body.uploads[0].content:
+                if body.raw and not body.uploads[0].size:
                     raise Problem("empty_body")
                 self._keys.charge(name, len(body.uploads) - 1)
                 yield body
             finally:
+                body.forget()
                 self._traffic.bytes_held -= body.held
 
     async def _ask(self, task: Task, upload: Upload, request: Request) -> bytes:
-        return await self._backend.ask(task, upload.content, request.state.request_id)
+        return await self._backend.ask(task, upload, request.state.request_id)
 
     async def _ask_all(self, task: Task, uploads: list[Upload], request: Request) -> list[Json | Problem]:
         """Every image's answer or problem, in order; raises if it was the model server that answered none."""
@@ -148,7 +150,7 @@ class Api:
 def _first_copies(uploads: list[Upload]) -> list[int]:
     """For each upload the index of the first with the same bytes; what was not kept has no copies."""
     seen: dict[bytes, int] = {}
-    return [seen.setdefault(upload.content, index) if upload.content else index for index, upload in enumerate(uploads)]
+    return [seen.setdefault(upload.content, index) if upload.size else index for index, upload in enumerate(uploads)]
 
 
 def comparison(uploads: list[Upload], firsts: list[int], answers: dict[int, Json | Problem], request: Request) -> Json:

@@ -18,6 +18,7 @@ from gateway.problems import Problem
 from gateway.roster import Roster
 from gateway.settings import Settings
 from gateway.traffic import Traffic
+from gateway.upload import Upload
 
 log = logging.getLogger("gateway.health")
 FRESH_S = 0.25
@@ -47,11 +48,8 @@ class Health:
         self._backend = backend
         self._traffic = traffic
         self._metrics = metrics
-        self._golden_image = (
-            settings.golden_image.read_bytes()
-            if settings.golden_image
-            else files("gateway").joinpath("golden.jpg").read_bytes()
-        )
+        golden = settings.golden_image or files("gateway").joinpath("golden.jpg")
+        self._golden_image = Upload(content=golden.read_bytes())
         self.workers_ready = 0
         self.golden = False
         self.description: dict[str, Any] | None = None
