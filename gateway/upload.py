@@ -1,10 +1,12 @@
-"""One image on its way through: the only place that keeps its bytes, so that they can be given back at once."""
+"""Images on their way through: the only place that keeps their bytes, so that they can be given back at once."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import BytesIO
 
 from gateway.problems import Problem
+from gateway.traffic import Traffic
 
 
 class Upload:
@@ -34,3 +36,28 @@ class Upload:
     def forget(self) -> None:
         """Give the memory back."""
         self._buffer = BytesIO()
+
+
+@dataclass
+class Body:
+    """What a request carried: one raw image, or the files of a form; `held` of what `traffic` counts is its own."""
+
+    uploads: list[Upload]
+    raw: bool
+    held: int
+    traffic: Traffic
+
+    def swap(self, upload: Upload, answer: bytes) -> None:
+        """Keep an image's answer in its place."""
+        self._hold(len(answer) - upload.size)
+        upload.forget()
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        for upload in self.uploads:
+            upload.forget()
+        self._hold(-self.held)
+
+    def _hold(self, more: int) -> None:
+        self.held += more
+        self.traffic.bytes_held += more

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
-from gateway.upload import Upload
+from gateway.upload import Body, Upload
 
 MULTIPART = b"multipart/form-data"
 FIELDS = b"application/x-www-form-urlencoded"
@@ -27,22 +26,8 @@ class ClientGone(Exception):
     """The client hung up before its request was answered."""
 
 
-@dataclass
-class Body:
-    """What a request carried: one raw image, or the files of a form."""
-
-    uploads: list[Upload]
-    raw: bool
-    held: int
-
-    def forget(self) -> None:
-        """Give the memory back."""
-        for upload in self.uploads:
-            upload.forget()
-
-
 async def receive(request: Request, settings: Settings, traffic: Traffic) -> Body:
-    """Read a request's images; who is done with them forgets them, and takes `held` off what `traffic` counts."""
+    """Read a request's images; who is done with them forgets them."""
     content_type, options = parse_options_header(request.headers.get("content-type"))
     limit = settings.max_request_bytes if content_type == MULTIPART else settings.max_image_bytes
     declared = request.headers.get("content-length", "")
@@ -56,7 +41,7 @@ async def receive(request: Request, settings: Settings, traffic: Traffic) -> Bod
             image.forget()
             raise
         image.problem = _curl_d(content_type, image)
-        return Body([image], raw=True, held=held)
+        return Body([image], raw=True, held=held, traffic=traffic)
     if not options.get(b"boundary"):
         raise Problem(
             "malformed_upload",
@@ -67,7 +52,7 @@ async def receive(request: Request, settings: Settings, traffic: Traffic) -> Bod
     held = 0
     try:
         held = await _drink(request, settings, traffic, limit, form.feed)
-        return Body(form.close(), raw=False, held=held)
+        return Body(form.close(), raw=False, held=held, traffic=traffic)
     except BaseException:
         traffic.bytes_held -= held
         form.forget()
