@@ -109,7 +109,8 @@ class Backend:
         answer = await self._management.get(path, seconds)
         document = json.loads(answer.body)
         if answer.status != 200 or not isinstance(document, list) or not document:
-            raise ValueError(f"the management API answered {answer.status} instead of the model")
+            named = f"the model that DERMSERVE_MODEL_NAME={self._settings.model_name} names"
+            raise ValueError(f"the management API answered {answer.status} instead of {named}")
         return dict(document[0])
 
 
