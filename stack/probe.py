@@ -13,6 +13,7 @@ from typing import Any
 from stack.problem import NotReady, PortTaken
 
 PAUSE = 0.1
+LONGEST_PAUSE = 2.0
 
 
 def require_free(ports: Mapping[str, int]) -> None:
@@ -68,13 +69,15 @@ async def predict(inference_url: str, image: bytes) -> dict[str, Any]:
 
 
 async def answers(url: str) -> None:
-    """Returns once a GET is answered with 200."""
+    """Returns once a GET is answered with 200; asks ever less often, since each refusal is a line in somebody's log."""
+    pause = PAUSE
     while True:
         try:
             await asyncio.to_thread(ask, url, None)
             return
         except OSError:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(pause)
+            pause = min(1.2 * pause, LONGEST_PAUSE)
 
 
 async def idle(management_url: str) -> None:
