@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 
-M_MMAP_THRESHOLD = -3
-LARGE = 128 * 2**10
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGE = 2**20
+"""More than one read brings: new pages for each of those would double what an upload costs the processor."""
+KEPT = 8 * 2**20
 
 
 def return_large_blocks() -> None:
@@ -17,3 +19,4 @@ def return_large_blocks() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
         mallopt(M_MMAP_THRESHOLD, LARGE)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
