@@ -45,12 +45,14 @@ def main() -> None:
     logs.configure(chosen.log_level)
     for line in unknown:
         log.warning(line)
+    from gateway.allocator import return_large_blocks
     from gateway.server import build, require_address
 
     try:
         require_address(chosen.gateway_host, chosen.port)
     except ValueError as error:
         sys.exit(str(error))
+    return_large_blocks()
     build(chosen).run()
 
 

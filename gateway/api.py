@@ -21,7 +21,8 @@ from gateway.metrics import Metrics
 from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
-from gateway.uploads import Body, ClientGone, Upload, receive
+from gateway.upload import Body, Upload
+from gateway.uploads import ClientGone, receive
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -67,7 +68,7 @@ class Api:
                 )
             firsts = _first_copies(uploads)
             once = sorted(set(firsts))
-            asked = self._ask_all("explanations", [uploads[index] for index in once], request)
+            asked = self._ask_all("explanations", [uploads[index] for index in once], body, request)
             answers = dict(zip(once, await _unless_gone(request.receive, asked), strict=True))
         return _json(comparison(uploads, firsts, answers, request))
 
@@ -84,13 +85,13 @@ class Api:
     async def _one_or_many(self, request: Request, task: Task) -> Response:
         async with self._images(request) as body:
             if len(body.uploads) > 1:
-                answers = await _unless_gone(request.receive, self._ask_all(task, body.uploads, request))
+                answers = await _unless_gone(request.receive, self._ask_all(task, body.uploads, body, request))
                 pairs = zip(body.uploads, answers, strict=True)
                 return _json({"results": [_without_features(_named(*pair, request)) for pair in pairs]})
             upload = body.uploads[0]
             if upload.problem:
                 raise upload.problem
-            answer = await _unless_gone(request.receive, self._ask(task, upload, request))
+            answer = await _unless_gone(request.receive, self._ask(task, upload, body, request))
         if task == "explanations":
             return _json(_without_features(json.loads(answer)))
         return Response(answer, media_type="application/json", headers=FRESH)
@@ -110,17 +111,19 @@ class Api:
             body = await receive(request, self._settings, self._traffic)
             try:
                 request.state.note.update(images=len(body.uploads), bytes=body.held)
-                if body.raw and not body.uploads[0].content:
+                if body.raw and not body.uploads[0].size:
                     raise Problem("empty_body")
                 self._keys.charge(name, len(body.uploads) - 1)
                 yield body
             finally:
-                self._traffic.bytes_held -= body.held
+                body.forget()
 
-    async def _ask(self, task: Task, upload: Upload, request: Request) -> bytes:
-        return await self._backend.ask(task, upload.content, request.state.request_id)
+    async def _ask(self, task: Task, upload: Upload, body: Body, request: Request) -> bytes:
+        answer = await self._backend.ask(task, upload, request.state.request_id)
+        body.swap(upload, answer)
+        return answer
 
-    async def _ask_all(self, task: Task, uploads: list[Upload], request: Request) -> list[Json | Problem]:
+    async def _ask_all(self, task: Task, uploads: list[Upload], body: Body, request: Request) -> list[Json | Problem]:
         """Every image's answer or problem, in order; raises if it was the model server that answered none."""
         room = asyncio.Semaphore(self._settings.fan_out)
 
@@ -129,7 +132,7 @@ class Api:
                 return upload.problem
             async with room:
                 try:
-                    return dict(json.loads(await self._ask(task, upload, request)))
+                    return dict(json.loads(await self._ask(task, upload, body, request)))
                 except Problem as problem:
                     return problem
 
@@ -148,7 +151,7 @@ class Api:
 def _first_copies(uploads: list[Upload]) -> list[int]:
     """For each upload the index of the first with the same bytes; what was not kept has no copies."""
     seen: dict[bytes, int] = {}
-    return [seen.setdefault(upload.content, index) if upload.content else index for index, upload in enumerate(uploads)]
+    return [seen.setdefault(upload.content, index) if upload.size else index for index, upload in enumerate(uploads)]
 
 
 def comparison(uploads: list[Upload], firsts: list[int], answers: dict[int, Json | Problem], request: Request) -> Json:

@@ -11,6 +11,7 @@ from gateway.metrics import Metrics
 from gateway.outage import Outage
 from gateway.problems import REFUSALS, Problem, busy
 from gateway.settings import Settings
+from gateway.upload import Upload
 from gateway.upstream import Answer, Lost, Pool, Refused
 
 log = logging.getLogger("gateway.backend")
@@ -41,19 +42,19 @@ class Backend:
         self._inference.close()
         self._management.close()
 
-    async def ask(self, task: Task, image: bytes, request_id: str) -> bytes:
+    async def ask(self, task: Task, image: Upload, request_id: str) -> bytes:
         """TorchServe's JSON for one image, as it came; a prediction lost on the way is asked for once more."""
         answer = await self._ask_twice(f"/{task}/{self._settings.model_name}", image, request_id)
         if answer.status == 200:
             return answer.body
         problem = await self._failure(answer)
-        if problem.reason == "not_an_image" and (wrapping := _wrapping(image)):
+        if problem.reason == "not_an_image" and (wrapping := _wrapping(image.content)):
             raise Problem(
                 "not_an_image", f"This is {wrapping}. Send the image's plain bytes, raw or as the field `file`."
             )
         raise problem
 
-    async def _ask_twice(self, path: str, image: bytes, request_id: str) -> Answer:
+    async def _ask_twice(self, path: str, image: Upload, request_id: str) -> Answer:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._settings.backend_timeout_s
         for attempt in (1, 2):
@@ -108,7 +109,8 @@ class Backend:
         answer = await self._management.get(path, seconds)
         document = json.loads(answer.body)
         if answer.status != 200 or not isinstance(document, list) or not document:
-            raise ValueError(f"the management API answered {answer.status} instead of the model")
+            named = f"the model that DERMSERVE_MODEL_NAME={self._settings.model_name} names"
+            raise ValueError(f"the management API answered {answer.status} instead of {named}")
         return dict(document[0])
 
 

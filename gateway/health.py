@@ -18,6 +18,7 @@ from gateway.problems import Problem
 from gateway.roster import Roster
 from gateway.settings import Settings
 from gateway.traffic import Traffic
+from gateway.upload import Upload
 
 log = logging.getLogger("gateway.health")
 FRESH_S = 0.25
@@ -47,11 +48,8 @@ class Health:
         self._backend = backend
         self._traffic = traffic
         self._metrics = metrics
-        self._golden_image = (
-            settings.golden_image.read_bytes()
-            if settings.golden_image
-            else files("gateway").joinpath("golden.jpg").read_bytes()
-        )
+        golden = settings.golden_image or files("gateway").joinpath("golden.jpg")
+        self._golden_image = Upload(content=golden.read_bytes())
         self.workers_ready = 0
         self.golden = False
         self.description: dict[str, Any] | None = None
@@ -61,6 +59,7 @@ class Health:
         self._look: asyncio.Task[None] | None = None
         self._roster = Roster(metrics)
         self._management = Outage(log, f"TorchServe's management address {settings.management_url}")
+        self._workers = Outage(log, f"the check for {settings.min_ready_workers} READY workers")
         self._prediction = Outage(log, "the golden prediction")
         self._describing = Outage(log, "the model's description of itself")
 
@@ -110,6 +109,7 @@ class Health:
         except TimeoutError:
             if not self.readiness.management_answers:  # a busy machine answers late
                 self._management.met(f"no answer for {self._settings.stale_after_s:g} s")
+                self._lost()
             return
         except (OSError, ValueError) as error:
             self._management.met(error)
@@ -125,6 +125,11 @@ class Health:
         self._metrics.workers_ready.set(self.workers_ready)
         self._metrics.queue_pending.set(queue.get("pendingRequests", 0))
         self._metrics.queue_remaining.set(queue.get("remainingCapacity", 0))
+        if self.workers_ready >= self._settings.min_ready_workers:
+            self._workers.over()
+        else:
+            advice = "if that lasts, lower DERMSERVE_MIN_READY_WORKERS or raise DERMSERVE_WORKERS"
+            self._workers.met(f"{self.workers_ready} of TorchServe's {len(workers)} are; {advice}")
         if self.workers_ready:
             self._working.set()
         else:

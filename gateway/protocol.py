@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.logs import RequestLog
 from gateway.metrics import Metrics
 from gateway.problems import Problem
+from gateway.traffic import Traffic
 
 LAST_CHANCE_S = 0.5
 # For who has connected and not asked yet: on a busy machine a client may need a moment between the two.
@@ -31,7 +32,9 @@ class PatientProtocol(HttpToolsProtocol):
     body_timeout_s = 60.0
     send_timeout_s = 30.0
     metrics: Metrics
+    traffic: Traffic
     log: RequestLog
+    _unsent = 0
     _send_timer: asyncio.TimerHandle | None = None
     _timer: asyncio.TimerHandle | None = None
     _began_at = 0.0
@@ -119,6 +122,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
+        self.traffic.bytes_held += self._unsent
         self._send_timer = self.loop.call_later(self.send_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
@@ -133,6 +138,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self._send_timer:
             self._send_timer.cancel()
             self._send_timer = None
+            self.traffic.bytes_held -= self._unsent
 
     def _watch(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self._too_slow)

@@ -88,6 +88,7 @@ def build(settings: Settings) -> Server:
         "body_timeout_s": settings.body_timeout_s + BODY_SLACK_S,
         "send_timeout_s": settings.send_timeout_s,
         "metrics": metrics,
+        "traffic": traffic,
         "log": log,
     }
     config = uvicorn.Config(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Traffic:
-    """Counts requests at work and the bytes of their uploads, and knows whether the gateway drains."""
+    """Counts requests at work, the bytes of their images and of answers not yet taken, and knows whether we drain."""
 
     def __init__(self) -> None:
         self.in_flight = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
+from gateway.upload import Body, Upload
 
 MULTIPART = b"multipart/form-data"
 FIELDS = b"application/x-www-form-urlencoded"
@@ -26,36 +26,22 @@ class ClientGone(Exception):
     """The client hung up before its request was answered."""
 
 
-@dataclass
-class Upload:
-    """One image as it came in, or the reason why it was not kept."""
-
-    filename: str | None
-    content: bytes = b""
-    problem: Problem | None = None
-
-
-@dataclass
-class Body:
-    """What a request carried: one raw image, or the files of a form."""
-
-    uploads: list[Upload]
-    raw: bool
-    held: int
-
-
 async def receive(request: Request, settings: Settings, traffic: Traffic) -> Body:
-    """Read a request's images; who is done with them takes `held` off the bytes that `traffic` counts."""
+    """Read a request's images; who is done with them forgets them."""
     content_type, options = parse_options_header(request.headers.get("content-type"))
     limit = settings.max_request_bytes if content_type == MULTIPART else settings.max_image_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
     if content_type != MULTIPART:
-        chunks: list[bytes] = []
-        held = await _drink(request, settings, traffic, limit, chunks.append)
-        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return Body([Upload(None, content, _curl_d(content_type, content))], raw=True, held=held)
+        image = Upload()
+        try:
+            held = await _drink(request, settings, traffic, limit, image.add)
+        except BaseException:
+            image.forget()
+            raise
+        image.problem = _curl_d(content_type, image)
+        return Body([image], raw=True, held=held, traffic=traffic)
     if not options.get(b"boundary"):
         raise Problem(
             "malformed_upload",
@@ -63,11 +49,13 @@ async def receive(request: Request, settings: Settings, traffic: Traffic) -> Bod
             "`curl -F file=@image.jpg` does, or send the image's plain bytes as the body.",
         )
     form = Form(options[b"boundary"], settings)
-    held = await _drink(request, settings, traffic, limit, form.feed)
+    held = 0
     try:
-        return Body(form.close(), raw=False, held=held)
-    except Problem:
+        held = await _drink(request, settings, traffic, limit, form.feed)
+        return Body(form.close(), raw=False, held=held, traffic=traffic)
+    except BaseException:
         traffic.bytes_held -= held
+        form.forget()
         raise
 
 
@@ -78,9 +66,9 @@ def too_large(limit: int) -> Problem:
     )
 
 
-def _curl_d(content_type: bytes, content: bytes) -> Problem | None:
+def _curl_d(content_type: bytes, image: Upload) -> Problem | None:
     """What `curl -d @file` leaves of a file: no CR, LF or NUL, without which there is no image of any format."""
-    if content_type != FIELDS or not content or any(byte in content for byte in b"\r\n\0"):
+    if content_type != FIELDS or not image.size or any(byte in image.content for byte in b"\r\n\0"):
         return None
     return Problem(
         "not_an_image",
@@ -133,8 +121,6 @@ class Form:
         self._settings = settings
         self._uploads: list[Upload] = []
         self._fields = 0
-        self._parts: list[bytes] = []
-        self._size = 0
         self._header = [b"", b""]
         self._disposition = b""
         self._current: Upload | None = None
@@ -169,6 +155,11 @@ class Form:
         if not self._uploads:
             raise Problem("empty_body", "The form has no file. Send each image in a field named `file`.")
         return self._uploads
+
+    def forget(self) -> None:
+        """Give the memory back, of a form that was not read to its end as well."""
+        for upload in self._uploads:
+            upload.forget()
 
     def _on_part_begin(self) -> None:
         self._fields += 1
@@ -206,27 +197,22 @@ class Form:
                 "too_many_files", f"One request takes {self._settings.max_files} files. Send the rest in another."
             )
         self._current = Upload(_clean(options.get(b"filename")))
-        self._parts, self._size = [], 0
+        self._uploads.append(self._current)
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         upload = self._current
         if upload is None or upload.problem:
             return
-        self._size += end - start
-        if self._size > self._settings.max_image_bytes:
+        if upload.size + end - start > self._settings.max_image_bytes:
             upload.problem = too_large(self._settings.max_image_bytes)
-            self._parts = []
+            upload.forget()
         else:
-            self._parts.append(data[start:end])
+            upload.add(memoryview(data)[start:end])
 
     def _on_part_end(self) -> None:
         upload = self._current
-        if upload is None:
-            return
-        upload.content = b"".join(self._parts)
-        if not upload.content and not upload.problem:
+        if upload and not upload.size and not upload.problem:
             upload.problem = Problem("empty_body", "The file is empty. Choose the image again.")
-        self._uploads.append(upload)
 
     def _on_end(self) -> None:
         self._ended = True

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from gateway.upload import Upload
+
 CONNECT_S = 3.0
 MOST_IDLE = 128
 
@@ -43,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._waiter: asyncio.Future[Answer] | None = None
 
-    async def exchange(self, request: bytes, body: bytes, seconds: float) -> Answer:
+    async def exchange(self, request: bytes, body: Upload | None, seconds: float) -> Answer:
         """Send a request and wait for its answer; raises Lost or TimeoutError, and then is not usable any more."""
         loop = asyncio.get_running_loop()
         waiter = self._waiter = loop.create_future()
@@ -51,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._chunks = []
         self._transport.write(request)
         if body:
-            self._transport.write(body)
+            self._transport.write(body.content)
         try:
             answer: Answer = await waiter
             return answer
@@ -109,16 +111,16 @@ class Pool:
         self._ends = f" HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode()
         self._idle: list[Connection] = []
 
-    async def post(self, path: str, body: bytes, request_id: str, seconds: float) -> Answer:
+    async def post(self, path: str, body: Upload, request_id: str, seconds: float) -> Answer:
         """Send bytes as they are; raises Refused, Lost or TimeoutError."""
         head = b"POST %b%bcontent-type: application/octet-stream\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n"
-        return await self._exchange(head % (path.encode(), self._ends, request_id.encode(), len(body)), body, seconds)
+        return await self._exchange(head % (path.encode(), self._ends, request_id.encode(), body.size), body, seconds)
 
     async def get(self, path: str, seconds: float) -> Answer:
         """Raises Refused, Lost or TimeoutError."""
-        return await self._exchange(b"GET %b%b\r\n" % (path.encode(), self._ends), b"", seconds)
+        return await self._exchange(b"GET %b%b\r\n" % (path.encode(), self._ends), None, seconds)
 
-    async def _exchange(self, head: bytes, body: bytes, seconds: float) -> Answer:
+    async def _exchange(self, head: bytes, body: Upload | None, seconds: float) -> Answer:
         connection = await self._connection()
         answer = await connection.exchange(head, body, seconds)
         if connection.usable and len(self._idle) < MOST_IDLE:

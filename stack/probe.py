@@ -13,6 +13,7 @@ from typing import Any
 from stack.problem import NotReady, PortTaken
 
 PAUSE = 0.1
+LONGEST_PAUSE = 2.0
 
 
 def require_free(ports: Mapping[str, int]) -> None:
@@ -42,7 +43,7 @@ def free_ports(count: int) -> list[int]:
 
 async def model(management_url: str) -> dict[str, Any]:
     """What TorchServe says of the model; an OSError while it does not answer."""
-    [told] = json.loads(await asyncio.to_thread(_ask, f"{management_url}/models/lesion", None))
+    [told] = json.loads(await asyncio.to_thread(ask, f"{management_url}/models/lesion", None))
     return dict(told)
 
 
@@ -61,20 +62,22 @@ async def workers_ready(management_url: str, count: int) -> None:
 async def predict(inference_url: str, image: bytes) -> dict[str, Any]:
     """A real prediction; raises NotReady if the answer is an error."""
     try:
-        answer = json.loads(await asyncio.to_thread(_ask, f"{inference_url}/predictions/lesion", image))
+        answer = json.loads(await asyncio.to_thread(ask, f"{inference_url}/predictions/lesion", image))
     except (OSError, ValueError) as error:
         raise NotReady(f"the golden image of the archive gets no prediction: {error}") from None
     return dict(answer)
 
 
 async def answers(url: str) -> None:
-    """Returns once a GET is answered with 200."""
+    """Returns once a GET is answered with 200; asks ever less often, since each refusal is a line in somebody's log."""
+    pause = PAUSE
     while True:
         try:
-            await asyncio.to_thread(_ask, url, None)
+            await asyncio.to_thread(ask, url, None)
             return
         except OSError:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(pause)
+            pause = min(1.2 * pause, LONGEST_PAUSE)
 
 
 async def idle(management_url: str) -> None:
@@ -89,7 +92,8 @@ async def idle(management_url: str) -> None:
         await asyncio.sleep(PAUSE)
 
 
-def _ask(url: str, body: bytes | None) -> bytes:
+def ask(url: str, body: bytes | None) -> bytes:
+    """The body of a 200; an OSError for any other answer, and for none."""
     headers = {"Content-Type": "application/octet-stream"}
     request = urllib.request.Request(url, data=body, headers=headers)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:

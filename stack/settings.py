@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import cores, properties
+from stack import cores, gateway, properties
 from stack.problem import BadSetting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +22,7 @@ BACKEND = re.compile(r"int8|bf16|fp32|torch-cpu|torch-cuda(:\d+)?")
 MEANINGS = {
     "PORT": ("8000", "the gateway's port: page and API"),
     "DERMSERVE_PORT": ("8000", "the same; PORT wins"),
+    "DERMSERVE_GATEWAY_HOST": ("127.0.0.1", "the gateway's address: this machine alone, or 0.0.0.0 for anybody"),
     "DERMSERVE_INFERENCE_PORT": ("8080", "TorchServe's port for predictions"),
     "DERMSERVE_INFERENCE_HOST": ("0.0.0.0, serve 127.0.0.1", "its address: anybody, or this machine or pod alone"),
     "DERMSERVE_MANAGEMENT_PORT": ("8081", "TorchServe's port for its management, on loopback"),
@@ -45,6 +46,7 @@ class Settings:
     inference_port: int
     management_port: int
     metrics_port: int
+    gateway_host: str
     gateway_port: int
     gateway_port_variable: str
     workers: int
@@ -86,6 +88,7 @@ class Settings:
             inference_port=whole("DERMSERVE_INFERENCE_PORT", highest=HIGHEST_PORT),
             management_port=whole("DERMSERVE_MANAGEMENT_PORT", highest=HIGHEST_PORT),
             metrics_port=whole("DERMSERVE_METRICS_PORT", highest=HIGHEST_PORT),
+            gateway_host=environment.get("DERMSERVE_GATEWAY_HOST", MEANINGS["DERMSERVE_GATEWAY_HOST"][0]),
             gateway_port=whole(mine, highest=HIGHEST_PORT),
             gateway_port_variable=mine,
             workers=workers,
@@ -132,7 +135,7 @@ class Settings:
 
     @property
     def gateway_url(self) -> str:
-        return f"http://127.0.0.1:{self.gateway_port}"
+        return gateway.url(self.gateway_host, self.gateway_port)
 
 
 def describe() -> str:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from stack import archive, probe, scratch, torchserve
+from stack import archive, gateway, probe, scratch, torchserve
 from stack.child import Child
 from stack.problem import BadSetting, Crashed, NotReady
 from stack.settings import ROOT, Settings
@@ -76,6 +76,7 @@ class Supervisor:
         # Ctrl-C reaches the check as well.
         if check.returncode and not self.stopped.is_set():
             raise BadSetting(told.decode(errors="replace").strip())
+        gateway.require_possible(os.environ, self.settings.workers)
 
     async def _start_torchserve(self, folder: Path, image: bytes) -> None:
         settings = self.settings
@@ -103,7 +104,11 @@ class Supervisor:
     async def _start_gateway(self) -> None:
         self._say("gateway", "starting")
         self.children.append(await Child.start("gateway", self._gateway, self._gateway_environment, ROOT))
-        await self._in_time(probe.answers(f"{self.settings.gateway_url}/readyz"), "the gateway")
+        address = self.settings.gateway_url
+        try:
+            await self._in_time(probe.answers(f"{address}/readyz"), "the gateway")
+        except NotReady as error:
+            raise NotReady(f"{error}\nthe gateway: {await gateway.why_not_ready(address)}") from None
         self._say("gateway", f"ready, {time.monotonic() - self.started_at:.1f} s after the start")
 
     async def _in_time(self, waited: Awaitable[object], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable
@@ -35,8 +36,6 @@ def test_ready_only_if_every_condition_holds(bits: int) -> None:
 def test_the_conditions_are_seen_as_they_are(
     torchserve: FakeTorchServe, answering: bool, workers: list[str], predicting: bool, draining: bool
 ) -> None:
-    import asyncio
-
     torchserve.workers = workers
     torchserve.queue_full = not predicting
     if not answering:
@@ -95,11 +94,14 @@ def test_the_golden_prediction_is_owed_again_after_all_workers_were_gone(
     assert torchserve.started == before + 1
 
 
-def test_as_many_workers_as_asked_for(start: Start, torchserve: FakeTorchServe) -> None:
+def test_as_many_workers_as_asked_for(
+    start: Start, torchserve: FakeTorchServe, caplog: pytest.LogCaptureFixture
+) -> None:
     torchserve.workers = ["READY", "UNLOADING"]
     gateway = start(min_ready_workers=2, wait=False)
     until(lambda: gateway.http.get("/readyz").json()["checks"]["golden_prediction"])
     assert not gateway.ready()
+    assert "2 READY workers fails: 1 of TorchServe's 2 are; if that lasts, lower DERMSERVE_MIN_READY" in caplog.text
     torchserve.workers = ["READY", "READY"]
     until(gateway.ready)
 
@@ -109,8 +111,33 @@ def test_a_management_api_that_hangs_counts_for_nothing_after_a_while(start: Sta
     torchserve.management_hangs = True
     until(lambda: not gateway.ready())
     assert gateway.http.get("/readyz").json()["checks"]["management_answers"] is False
+    until(lambda: gateway.metric("lesion_workers_ready") == gateway.metric("lesion_workers_total") == 0)
+    assert gateway.http.get("/readyz").json()["checks"]["workers_ready"] is False
     torchserve.management_hangs = False
     until(gateway.ready)
+    assert gateway.metric("lesion_workers_ready") == 2
+
+
+def test_one_late_answer_of_the_management_api_changes_nothing(
+    torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(inference_url=torchserve.inference_url, management_url=torchserve.management_url)
+    metrics = Metrics()
+
+    async def too_late() -> None:
+        raise TimeoutError
+
+    async def look() -> Readiness:
+        backend = Backend(settings, metrics)
+        health = Health(settings, backend, Traffic(), metrics)
+        await health.check()
+        monkeypatch.setattr(backend, "model", too_late)
+        await health.check()
+        backend.close()
+        return health.readiness
+
+    assert asyncio.run(look()).workers_ready
+    assert metrics.registry.get_sample_value("lesion_workers_ready") == 2
 
 
 def test_liveness_does_not_depend_on_the_model_server(start: Start, torchserve: FakeTorchServe) -> None:

@@ -138,6 +138,18 @@ def test_a_client_that_takes_no_answer_is_ended(start: Start, torchserve: FakeTo
         until(lambda: own not in [other.client for other in gateway.server.server_state.connections])
 
 
+def test_answers_that_nobody_takes_count_as_held(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start(max_bytes_in_memory=2**22)
+    torchserve.heatmap += "A" * 2**24
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(b"POST /v1/explain HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nIMAGE")
+        connection.recv(1)
+        until(lambda: gateway.metric("gateway_in_flight") == 0)
+        answer = gateway.predict()
+        assert (answer.status_code, answer.json()["reason"]) == (429, "busy")
+    until(lambda: gateway.predict().status_code == 200)
+
+
 def flood(gateway: Gateway, head: bytes, piece: bytes, limit: int) -> tuple[int, bytes]:
     """Sends the piece again and again until the gateway answers; how many bytes it took, and its answer."""
     sent = 0

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gateway.upload import Upload
 from gateway.upstream import Answer, Lost, Pool, Refused
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -61,7 +62,7 @@ def run(play: Play, *lines: bytes) -> Server:
 
 
 async def post(pool: Pool, seconds: float = 5) -> Answer:
-    return await pool.post("/predictions/lesion", b"IMAGE", "an-id", seconds)
+    return await pool.post("/predictions/lesion", Upload(content=b"IMAGE"), "an-id", seconds)
 
 
 def test_a_request_carries_its_body_length_and_id_and_connections_are_used_again() -> None:
