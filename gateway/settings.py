@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(default=64 * 2**20, gt=0, description="largest request body, all files together")
     max_files: int = Field(default=32, gt=0, description="most images in one request")
     max_in_flight: int = Field(default=128, gt=0, description="most requests at work; the next is told to come back")
-    max_bytes_in_memory: int = Field(default=512 * 2**20, gt=0, description="most bytes of uploads held at once")
+    max_bytes_in_memory: int = Field(default=128 * 2**20, gt=0, description="most bytes of uploads held at once")
     fan_out: int = Field(default=8, gt=0, description="images of one request that are with the model at the same time")
 
     header_timeout_s: float = Field(default=10, gt=0, description="time for a client to send its request's headers")
