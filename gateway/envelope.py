@@ -24,6 +24,7 @@ log = logging.getLogger("gateway")
 ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 CLIENT_GONE = 499
+UNWELL = (502, 503, 504)
 SECURITY = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 
 
@@ -57,7 +58,8 @@ class Envelope:
                 headers.append((b"x-request-id", request_id.encode()))
                 names = {name for name, _ in headers}
                 headers.extend(pair for pair in SECURITY if pair[0] not in names)
-                if self._traffic.draining and b"connection" not in names:
+                # On a new connection another pod may answer; a kept one would stay with this until it is well again.
+                if (self._traffic.draining or status in UNWELL) and b"connection" not in names:
                     headers.append((b"connection", b"close"))
             await send(message)
 

@@ -44,11 +44,15 @@ def test_a_server_that_is_gone_is_unavailable_and_recovers_without_help(
     answer = gateway.predict()
     assert problem(answer) == (503, "backend_unavailable")
     assert answer.headers["retry-after"]
+    # Its clients shall come to another pod.
+    assert answer.headers["connection"] == "close"
     assert gateway.http.get("/livez").status_code == 200
     until(lambda: not gateway.ready())
     torchserve.start()
     until(gateway.ready)
-    assert gateway.predict().status_code == 200
+    answer = gateway.predict()
+    assert answer.status_code == 200
+    assert "connection" not in answer.headers
 
 
 @pytest.mark.parametrize(("fault", "status"), [("deaths", 500), ("deaths", 507), ("hang_ups", 0)])
