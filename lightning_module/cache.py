@@ -49,8 +49,8 @@ def build(
         if not path.exists():
             partial, marker = folder / f"{name}.partial", folder / f"{name}.rows"
             _fill(table, geometry, partial, marker, threads or min(8, os.cpu_count() or 1))
-            partial.replace(path)
             marker.unlink()
+            partial.replace(path)
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
 
 

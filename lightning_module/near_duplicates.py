@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
-from handler.decode import Limits, decode
+from handler.decode import decode
+from lightning_module.cache import LIMITS
 from lightning_module.datasets import DatasetError, Table, load
 from lightning_module.splits import Split, grouped
 
@@ -94,8 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _thumbnails(table: Table, rows: NDArray[np.int64]) -> Array:
-    limits = Limits(max_bytes=2**30, max_pixels=178_000_000, min_side=1)
-    return np.stack([_grey(decode(table.image_bytes(int(row)), limits, target=2 * SIDE)) for row in rows])
+    return np.stack([_grey(decode(table.image_bytes(int(row)), LIMITS, target=2 * SIDE)) for row in rows])
 
 
 def _grey(image: Image.Image) -> Array:

@@ -105,11 +105,13 @@ def test_an_interrupted_build_continues_where_it_stopped(
 
 
 def test_every_unreadable_image_is_named(table: Table, tmp_path: Path) -> None:
-    (table.root / "1.png").write_bytes(b"no image")
-    (table.root / "4.png").write_bytes(picture(40)[:50])
+    wrong = {"0.png": b"", "1.png": b"<html>not found</html>", "4.png": picture(40)[:50]}
+    for name, content in wrong.items():
+        (table.root / name).write_bytes(content)
     with pytest.raises(UnreadableImages) as refusal:
         cache.build(table, SIZE, tmp_path / "cache")
-    assert set(refusal.value.reasons) == {"1.png", "4.png"}
-    (table.root / "1.png").write_bytes(picture(1))
-    (table.root / "4.png").write_bytes(picture(4))
+    assert set(refusal.value.reasons) == set(wrong)
+    assert str(refusal.value).startswith("3 of 6 images cannot be read")
+    for number, name in enumerate(wrong):
+        (table.root / name).write_bytes(picture(number))
     assert cache.build(table, SIZE, tmp_path / "cache").shape[0] == 6
