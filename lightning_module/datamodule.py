@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +159,7 @@ class LesionData(pl.LightningDataModule):
         return {
             "layout": self.table.layout,
             "reading": self._reading().record(),
-            "fingerprint": asdict(self.table.fingerprint()),
+            "fingerprint": self.table.fingerprint().model_dump(),
             "split": {name: self.hparams[name] for name in kept},
             "rows": {name: len(rows) for name, rows in self.split.parts().items()},
         }

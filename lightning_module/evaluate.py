@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +67,7 @@ def run(
     if split != "all":
         reading = reading.completed(manifest.report.get("reading", {}))
     table = reading.table(data)
-    fingerprint = DataFingerprint(**asdict(table.fingerprint()))
+    fingerprint = table.fingerprint()
     made = None if split == "all" else made_with(manifest, table, fingerprint, split)
     rows = made.parts()[split] if made else np.arange(len(table))
     evaluation = evaluate(bundle, table, rows, threads=threads, served_only=served_only)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from handler.manifest import DataFingerprint
 from lightning_module.datasets.errors import DatasetError, UnknownValues, shortened
 from lightning_module.datasets.reading import require_values
 
@@ -36,16 +37,6 @@ FEATURES = ("age", "sex", "site")
 SPLITS = ("train", "val", "test")
 ARCHIVE_SUFFIX = ".hdf5"
 _archive_lock = Lock()
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Which data this was: changes with any label, group or pixel."""
-
-    name: str
-    rows: int
-    sha256: str
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -96,14 +87,14 @@ class Table:
             return _archived_bytes(self.root / f"{archive}{ARCHIVE_SUFFIX}", key)
         return (self.root / path).read_bytes()
 
-    def fingerprint(self) -> Fingerprint:
-        """Digest of all rows and all image bytes, independent of the order of rows and of where the folder lies."""
+    def fingerprint(self) -> DataFingerprint:
+        """Changes with any label, group or pixel, not with the order of rows or with where the folder lies."""
         rows = sorted(
             f"{line}\x1f{hashlib.sha256(self.image_bytes(row)).hexdigest()}"
             for row, line in enumerate(_lines(self.frame))
         )
         digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
-        return Fingerprint(self.name or self.layout, len(self), digest, self.licence)
+        return DataFingerprint(name=self.name or self.layout, rows=len(self), sha256=digest, licence=self.licence)
 
 
 def _validate(frame: pd.DataFrame, root: Path) -> None:
