@@ -110,6 +110,8 @@ class LesionData(pl.LightningDataModule):
             raise UnfitSetting(f"data.fold is {fold}, of data.folds {folds}: folds are counted from 0.")
         if batch_size < 1:
             raise UnfitSetting(f"data.batch_size is {batch_size}: a batch has one image or more.")
+        if workers < 0:
+            raise UnfitSetting(f"data.workers is {workers}: give 0 to load in the training's own process, or more.")
         try:
             Geometry(size=size, crop=crop)
         except ValidationError as error:
@@ -185,6 +187,8 @@ class LesionData(pl.LightningDataModule):
         return self.test_dataloader()
 
     def _loader(self, size: int, rows: splits.Rows, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
+        if not len(rows):
+            raise UnfitSetting("This needs a part of the split that has no image: give data.val and data.test a share.")
         dataset = PixelRows(self._array(size), self.table, rows, self.labels)
         training = sampler is not None
         if not training:
