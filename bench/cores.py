@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stack.child import die_with_parent
+
 SERVING = 2
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,6 @@ def pinned_to(cores: frozenset[int]) -> Callable[[], None]:
 
     def prepare() -> None:
         os.sched_setaffinity(0, cores)
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        die_with_parent()
 
     return prepare

@@ -147,11 +147,13 @@ class Health:
     async def _predict_golden(self) -> None:
         try:
             answer = json.loads(await self._backend.ask("predictions", self._golden_image, "golden"))
+            if not isinstance(answer, dict) or "label" not in answer:
+                raise ValueError("the model's answer has no label")
         except (Problem, ValueError) as error:
             self._prediction.met(error)
             return
         self._prediction.over()
-        self.golden = isinstance(answer, dict) and "label" in answer
+        self.golden = True
 
     async def _describe_when_working(self) -> None:
         await self._working.wait()

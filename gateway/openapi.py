@@ -9,7 +9,7 @@ from typing import Any
 from gateway.health import Readiness
 from gateway.operations import DRAINING
 from gateway.problems import KINDS, MEDIA_TYPE
-from gateway.schemas import ABSTENTION, COMPARISON, HEATMAP, MANY, MODEL, PREDICTION, SCHEMAS, Schema, problem
+from gateway.schemas import ABSTENTION, COMPARISON, HEATMAP, MANY, MODEL, PREDICTION, SCHEMAS, Schema, problem, ref
 from gateway.settings import Settings
 
 KEY_PROBLEMS = ("unauthorized", "rate_limited")
@@ -85,7 +85,7 @@ def _predict(settings: Settings, locked: bool) -> Schema:
         "requestBody": _images(settings),
         "responses": {
             "200": _ok(
-                {"anyOf": [_ref("Prediction"), _ref("Results")]},
+                {"anyOf": [ref("Prediction"), ref("Results")]},
                 "The prediction, or one result a file",
                 one=PREDICTION,
                 abstention=ABSTENTION,
@@ -105,7 +105,7 @@ def _explain(settings: Settings, locked: bool) -> Schema:
         "malignancy, aligned with the square that it was given from the middle of the image.",
         "responses": {
             "200": _ok(
-                {"anyOf": [_ref("Explanation"), _ref("Results")]},
+                {"anyOf": [ref("Explanation"), ref("Results")]},
                 "The explanation, or one result a file",
                 one={**PREDICTION, "heatmap": HEATMAP},
             ),
@@ -125,7 +125,7 @@ def _compare(settings: Settings, locked: bool) -> Schema:
         "parameters": [REQUEST_ID],
         "requestBody": {"required": True, "content": {"multipart/form-data": _form(settings, fewest=2)}},
         "responses": {
-            "200": _ok(_ref("Comparison"), "The lesions by rank", three=COMPARISON),
+            "200": _ok(ref("Comparison"), "The lesions by rank", three=COMPARISON),
             **_errors((*IMAGE_PROBLEMS, "too_few_files"), locked),
         },
     }
@@ -138,7 +138,7 @@ def _model(locked: bool) -> Schema:
         "summary": "Manifest and model card of the served model",
         "parameters": [REQUEST_ID],
         "responses": {
-            "200": _ok(_ref("Model"), "Manifest and card", model=MODEL),
+            "200": _ok(ref("Model"), "Manifest and card", model=MODEL),
             **_errors((*MODEL_PROBLEMS, "unauthorized") if locked else MODEL_PROBLEMS, locked=False),
         },
     }
@@ -165,8 +165,8 @@ def _operations() -> Schema:
                 "readyz",
                 "May traffic be sent here?",
                 {
-                    "200": _ok(_ref("Readiness"), "A prediction has succeeded, workers are READY", ready=readiness),
-                    "503": _ok(_ref("Readiness"), "No; `checks` says why", unready=unready),
+                    "200": _ok(ref("Readiness"), "A prediction has succeeded, workers are READY", ready=readiness),
+                    "503": _ok(ref("Readiness"), "No; `checks` says why", unready=unready),
                 },
             )
         },
@@ -175,7 +175,7 @@ def _operations() -> Schema:
                 "drain",
                 "Become unready, wait until nothing is in flight (from this machine only)",
                 {
-                    "200": _ok(_ref("Drained"), "Nothing is in flight, or the deadline is over"),
+                    "200": _ok(ref("Drained"), "Nothing is in flight, or the deadline is over"),
                     **_errors(("malformed_request", "head_too_large", "forbidden"), locked=False),
                 },
                 description=DRAINING,
@@ -220,10 +220,6 @@ def _form(settings: Settings, fewest: int) -> Schema:
     }
 
 
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _ok(schema: Schema, description: str, **examples: object) -> Schema:
     content: Schema = {"schema": schema}
     if examples:
@@ -240,7 +236,7 @@ def _errors(reasons: Iterable[str], locked: bool) -> Schema:
             {
                 "description": "",
                 "headers": ANSWERED_ID | (RETRY_AFTER if kind.status in (429, 503) else {}),
-                "content": {MEDIA_TYPE: {"schema": _ref("Problem"), "examples": {}}},
+                "content": {MEDIA_TYPE: {"schema": ref("Problem"), "examples": {}}},
             },
         )
         titles = [title for title in (response["description"], f"{kind.title} (`{reason}`)") if title]

@@ -21,7 +21,7 @@ class Kind:
     advice: str
 
 
-KINDS: dict[str, Kind] = {
+REFUSALS: dict[str, Kind] = {
     "empty_body": Kind(400, "No image in the request", "Send the image's bytes as the body, or as the field `file`."),
     "not_an_image": Kind(
         415,
@@ -33,6 +33,11 @@ KINDS: dict[str, Kind] = {
     "too_many_pixels": Kind(413, "Image has too many pixels", "Scale the image down and send it again."),
     "too_large": Kind(413, "Upload too large", "Send a smaller file, or fewer files in one request."),
     "too_small": Kind(422, "Image too small", "Send an image with more pixels of the lesion."),
+}
+"""The reasons with which the handler itself refuses an image."""
+
+KINDS: dict[str, Kind] = {
+    **REFUSALS,
     "too_many_files": Kind(413, "Too many files", "Split the images over several requests."),
     "too_few_files": Kind(422, "Too few images to compare", "Send two or more images of the same patient."),
     "malformed_upload": Kind(
@@ -60,8 +65,6 @@ KINDS: dict[str, Kind] = {
     "shutting_down": Kind(503, "Server is stopping", "Send the request again; another instance will take it."),
     "backend_timeout": Kind(504, "Model server did not answer in time", "Try again later."),
 }
-REFUSALS = frozenset(list(KINDS)[:7])
-"""The reasons with which the handler itself refuses an image."""
 
 
 class Problem(Exception):

@@ -93,7 +93,8 @@ def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = No
     return {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}}
 
 
-def _ref(name: str) -> Schema:
+def ref(name: str) -> Schema:
+    """The place of a schema in the document."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -133,12 +134,12 @@ SCHEMAS: dict[str, Schema] = {
     },
     "Explanation": {
         "allOf": [
-            _ref("Prediction"),
+            ref("Prediction"),
             _object({}, {"heatmap": {**TEXT, "description": "class-activation map: a PNG as data URI"}}),
         ],
         "examples": [{**PREDICTION, "heatmap": HEATMAP}],
     },
-    "Failure": _object({"filename": FILENAME, "error": _ref("Problem")}),
+    "Failure": _object({"filename": FILENAME, "error": ref("Problem")}),
     "Results": {
         **_object(
             {
@@ -147,8 +148,8 @@ SCHEMAS: dict[str, Schema] = {
                     "description": "one entry a file, in the order of the request",
                     "items": {
                         "anyOf": [
-                            {"allOf": [_ref("Explanation"), _object({"filename": FILENAME})]},
-                            _ref("Failure"),
+                            {"allOf": [ref("Explanation"), _object({"filename": FILENAME})]},
+                            ref("Failure"),
                         ]
                     },
                 }
@@ -185,7 +186,7 @@ SCHEMAS: dict[str, Schema] = {
                     "type": "array",
                     "description": "by rank",
                     "items": {
-                        "allOf": [_ref("ComparedLesion"), {"anyOf": [_ref("Explanation"), _ref("Failure")]}],
+                        "allOf": [ref("ComparedLesion"), {"anyOf": [ref("Explanation"), ref("Failure")]}],
                     },
                 },
                 "ugly_duckling": {

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -105,9 +106,15 @@ class Settings(BaseSettings):
     @field_validator("inference_url", "management_url")
     @classmethod
     def _address(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("not an address; give one like http://127.0.0.1:8080")
-        return value.rstrip("/")
+        address = value.removesuffix("/")
+        try:
+            parts = urlsplit(address)
+            usable = bool(parts.hostname) and parts.port != 0 and address == f"http://{parts.netloc}"
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("not an address of TorchServe; give http, host and port, like http://127.0.0.1:8080")
+        return address
 
 
 def read() -> Settings:

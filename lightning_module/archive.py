@@ -90,7 +90,8 @@ def _pack(bundle: Bundle, content: Path, configuration: Path, scratch: Path) -> 
     )
     packed = exported / bundle.manifest.name
     if told.returncode or not packed.is_dir():
-        raise BundleError(f"torch-model-archiver failed: {(told.stderr or told.stdout).strip().splitlines()[-1:]}")
+        _, _, why = (told.stderr or told.stdout).strip().rpartition("\n")
+        raise BundleError(f"torch-model-archiver failed: {why or 'it says nothing'}")
     _fix_creation_time(packed / "MAR-INF" / "MANIFEST.json", bundle)
     return packed
 

@@ -34,9 +34,7 @@ def content(table: Table) -> str:
     return digest.hexdigest()
 
 
-def build(
-    table: Table, geometry: Geometry, folder: Path, known_content: str | None = None, threads: int | None = None
-) -> Pixels:
+def build(table: Table, geometry: Geometry, folder: Path, known_content: str | None = None) -> Pixels:
     """The images as a read-only array [N, size, size, 3]; built where it is not yet, continued where it was cut off.
 
     `known_content` saves reading every file once more. UnreadableImages names every image that cannot be decoded.
@@ -48,9 +46,9 @@ def build(
     with _alone(folder / ".lock"):
         if not path.exists():
             partial, marker = folder / f"{name}.partial", folder / f"{name}.rows"
-            _fill(table, geometry, partial, marker, threads or min(8, os.cpu_count() or 1))
-            partial.replace(path)
+            _fill(table, geometry, partial, marker)
             marker.unlink()
+            partial.replace(path)
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
 
 
@@ -62,7 +60,7 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path, threads: int) -> None:
+def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path) -> None:
     shape = (len(table), geometry.size, geometry.size, 3)
     if partial.exists() and marker.exists():
         done = int(marker.read_text())
@@ -79,7 +77,7 @@ def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path, threads
             unreadable[str(table.frame["path"].iat[row])] = fault(error)
 
     bar = tqdm(total=len(table), initial=done, unit="img", desc=f"decoding to {geometry.size} px")
-    with bar, ThreadPoolExecutor(threads) as pool:
+    with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for rows in _chunks(done, len(table)):
             list(pool.map(fill_row, rows))
             bar.update(len(rows))

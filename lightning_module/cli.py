@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             save_config_callback=SavedConfig,
             save_config_kwargs={"save_to_log_dir": False},
         )
-    except (DatasetError, WeightsUnavailable, UnfitSetting) as error:
+    except (DatasetError, WeightsUnavailable, UnfitSetting, OSError) as error:
         sys.exit(f"error: {error}")
     except SIGTERMException:
         # Lightning would end with 0, and Kubernetes take an evicted run for a finished one.

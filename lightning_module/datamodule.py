@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +110,8 @@ class LesionData(pl.LightningDataModule):
             raise UnfitSetting(f"data.fold is {fold}, of data.folds {folds}: folds are counted from 0.")
         if batch_size < 1:
             raise UnfitSetting(f"data.batch_size is {batch_size}: a batch has one image or more.")
+        if workers < 0:
+            raise UnfitSetting(f"data.workers is {workers}: give 0 to load in the training's own process, or more.")
         try:
             Geometry(size=size, crop=crop)
         except ValidationError as error:
@@ -160,7 +161,7 @@ class LesionData(pl.LightningDataModule):
         return {
             "layout": self.table.layout,
             "reading": self._reading().record(),
-            "fingerprint": asdict(self.table.fingerprint()),
+            "fingerprint": self.table.fingerprint().model_dump(),
             "split": {name: self.hparams[name] for name in kept},
             "rows": {name: len(rows) for name, rows in self.split.parts().items()},
         }
@@ -186,6 +187,8 @@ class LesionData(pl.LightningDataModule):
         return self.test_dataloader()
 
     def _loader(self, size: int, rows: splits.Rows, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
+        if not len(rows):
+            raise UnfitSetting("This needs a part of the split that has no image: give data.val and data.test a share.")
         dataset = PixelRows(self._array(size), self.table, rows, self.labels)
         training = sampler is not None
         if not training:

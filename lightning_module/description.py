@@ -17,7 +17,7 @@ import numpy as np
 
 from handler.bundle import CARD, Bundle
 from handler.errors import BackendError, BundleError
-from handler.manifest import DataFingerprint, Manifest, Precision
+from handler.manifest import Manifest, Precision
 from handler.notice import NOTICE
 from handler.predictor import Predictor
 from lightning_module import assembly, card, document, evaluate, near_duplicates, options, packing, robustness
@@ -69,7 +69,7 @@ def again(
     packing.make_way(output)
     manifest = Bundle.load(bundle).manifest
     table = reading.completed(manifest.report.get("reading", {})).table(data)
-    split = evaluate.made_with(manifest, table, DataFingerprint(**asdict(table.fingerprint())), "test")
+    split = evaluate.made_with(manifest, table, table.fingerprint(), "test")
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         draft = Path(scratch) / "bundle"
         shutil.copytree(bundle, draft)

@@ -1,4 +1,4 @@
-"""Writes an evaluation to a folder: report.html, PNGs, metrics.json, predictions.csv and the model card."""
+"""Writes an evaluation to a folder: report.html, PNGs, metrics.json and predictions.csv; the model card is `card`'s."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +67,15 @@ def run(
     if split != "all":
         reading = reading.completed(manifest.report.get("reading", {}))
     table = reading.table(data)
-    fingerprint = DataFingerprint(**asdict(table.fingerprint()))
+    fingerprint = table.fingerprint()
     made = None if split == "all" else made_with(manifest, table, fingerprint, split)
     rows = made.parts()[split] if made else np.arange(len(table))
+    malignant = int(table.frame["malignant"].iloc[rows].sum())
+    if malignant in (0, len(rows)):
+        raise ValueError(
+            f"of the {len(rows)} images that --split {split} chooses, {malignant} are malignant: a report needs benign "
+            "and malignant ones, so give other data or another split"
+        )
     evaluation = evaluate(bundle, table, rows, threads=threads, served_only=served_only)
     resized = robustness.measure(bundle, robustness.originals(originals), threads) if originals else None
     pairs = near_duplicates.find(table, made) if made else None

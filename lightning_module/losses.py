@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_module.settings import UnfitSetting
+from lightning_module.settings import UnfitSetting, made
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -97,7 +97,7 @@ def make(name: str, head: str, **options: Any) -> nn.Module:
         )
     if name == "weighted_bce" and "positive_weight" not in options:
         raise UnfitSetting("weighted_bce needs positive_weight: how many times a malignant sample counts.")
-    return LOSSES[name](**options)
+    return made("model.loss_options", LOSSES[name], options)
 
 
 def malignant_logit(logits: Tensor, malignant_indices: Sequence[int]) -> Tensor:

@@ -18,7 +18,7 @@ from lightning_module import losses, networks, schedules
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
 from lightning_module.occlusion import RandomOcclusion
-from lightning_module.settings import UnfitSetting
+from lightning_module.settings import UnfitSetting, made
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -63,6 +63,10 @@ class LesionModule(pl.LightningModule):
         self.save_hyperparameters()
         for name in ("classes", "malignant", "mean", "std"):
             self.hparams[name] = list(self.hparams[name])
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise UnfitSetting(
+                "model.mean and model.std are three numbers each, one a colour; those of std are above 0."
+            )
         self.malignant_indices = _malignant_indices(head, classes, malignant)
         outputs = 1 if head == "sigmoid" else len(classes)
         self.network = networks.build(architecture, outputs, weights, **(network or {}))
@@ -70,10 +74,10 @@ class LesionModule(pl.LightningModule):
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = self._loss(None)
         self.schedule = schedules.make(schedule, **(schedule_options or {}))
-        self.view = RandomView(**(view or {}))
-        self.occlusion = RandomOcclusion(**(occlusion or {}))
-        self.colour = RandomColour(**(colour or {}))
-        self.mix = Mix(max(2, len(classes)), **(mix or {}))
+        self.view = made("model.view", RandomView, view)
+        self.occlusion = made("model.occlusion", RandomOcclusion, occlusion)
+        self.colour = made("model.colour", RandomColour, colour)
+        self.mix = made("model.mix", Mix, mix, num_classes=max(2, len(classes)))
         self.auroc = BinaryAUROC()
         self.average_precision = BinaryAveragePrecision()
         self._compiled: Any = torch.compile(self.network) if compile else self.network
@@ -140,8 +144,8 @@ class LesionModule(pl.LightningModule):
         ]
         if options["optimizer"] not in OPTIMISERS:
             raise UnfitSetting(f"Unknown optimizer {options['optimizer']!r}. Known: {', '.join(OPTIMISERS)}.")
-        make = OPTIMISERS[options["optimizer"]]
-        optimizer = make(groups, lr=options["lr"], **(options["optimizer_options"] or {}))
+        kind = OPTIMISERS[options["optimizer"]]
+        optimizer = made("model.optimizer_options", kind, options["optimizer_options"], params=groups, lr=options["lr"])
         total = max(1, int(self.trainer.estimated_stepping_batches))
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(min(1.0, step / total)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

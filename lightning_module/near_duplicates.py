@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
-from handler.decode import Limits, decode
-from lightning_module.datasets import DatasetError, Table, load
+from handler.decode import decode
+from handler.errors import Rejection
+from lightning_module.cache import LIMITS
+from lightning_module.datasets import DatasetError, Table, UnreadableImages, load
+from lightning_module.datasets.errors import fault
+from lightning_module.settings import UnfitSetting
 from lightning_module.splits import Split, grouped
 
 Array = NDArray[np.float32]
@@ -88,14 +92,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     try:
         table = load(options.folder, options.layout, options.allow_missing)
-    except DatasetError as error:
+        print(report(find(table, grouped(table, seed=options.seed))))
+    except (DatasetError, UnfitSetting) as error:
         sys.exit(str(error))
-    print(report(find(table, grouped(table, seed=options.seed))))
 
 
 def _thumbnails(table: Table, rows: NDArray[np.int64]) -> Array:
-    limits = Limits(max_bytes=2**30, max_pixels=178_000_000, min_side=1)
-    return np.stack([_grey(decode(table.image_bytes(int(row)), limits, target=2 * SIDE)) for row in rows])
+    thumbnails: list[Array] = []
+    unreadable: dict[str, str] = {}
+    for row in rows:
+        try:
+            thumbnails.append(_grey(decode(table.image_bytes(int(row)), LIMITS, target=2 * SIDE)))
+        except Rejection as error:
+            unreadable[str(table.frame["path"].iat[row])] = fault(error)
+    if unreadable:
+        raise UnreadableImages(unreadable, len(rows))
+    return np.stack(thumbnails)
 
 
 def _grey(image: Image.Image) -> Array:

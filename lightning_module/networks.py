@@ -42,7 +42,10 @@ def build(architecture: str, num_outputs: int, weights: str | None = None, **opt
     """
     if architecture not in ARCHITECTURES:
         raise UnfitSetting(f"Unknown architecture {architecture!r}. Known: {', '.join(sorted(ARCHITECTURES))}.")
-    network = untrained(architecture, num_outputs, **options)
+    try:
+        network = untrained(architecture, num_outputs, **options)
+    except ValueError as error:
+        raise UnfitSetting(f"model.network: {error}") from None
     if weights is not None:
         state = _imagenet(architecture) if weights == "imagenet" else _from_file(Path(weights))
         _load(network, state, f"{weights} for {architecture}")

@@ -1,4 +1,4 @@
-"""What the commands `bundle` and `evaluate` both ask for: which data, how it is read, and how it is measured."""
+"""What the commands `bundle`, `describe` and `evaluate` all ask for: which data, how it is read and measured."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PLAINLY = Reading()
 
 
 def parser(command: str, summary: str, data: str, output: Path) -> argparse.ArgumentParser:
-    """The parser of a command, with the options that both have; `data` says which folder is meant."""
+    """The parser of a command, with the options that all of them have; `data` says which folder is meant."""
     made = argparse.ArgumentParser(prog=f"python -m lightning_module {command}", description=summary)
     made.add_argument("--data", type=Path, required=True, help=data)
     made.add_argument("--layout", default="auto", help="default: recognised by its files")

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class UnfitSetting(ValueError):
     """A value that its setting cannot have; one line that says which it can."""
+
+
+def made(setting: str, kind: Callable[..., T], options: Mapping[str, Any] | None, **own: Any) -> T:
+    """`kind` with the options that this setting names, and with our own; UnfitSetting where it takes others."""
+    try:
+        return kind(**own, **(options or {}))
+    except TypeError as error:
+        taken = [name for name in inspect.signature(kind).parameters if name not in own]
+        raise UnfitSetting(f"{setting}: {error}. It takes {', '.join(taken)}.") from None
 
 
 def positive(text: str) -> int:

@@ -124,9 +124,9 @@ def undersampled(table: Table, rows: Rows, per_site: int = 1, seed: int = 0) -> 
     return np.sort(chosen[~surplus])
 
 
-def sampling_weights(table: Table, rows: Rows, column: str = "malignant") -> NDArray[np.float64]:
-    """A weight for each row so that every value of the column is drawn equally often."""
-    values = table.frame[column].iloc[rows]
+def sampling_weights(table: Table, rows: Rows) -> NDArray[np.float64]:
+    """A weight for each row so that benign and malignant ones are drawn equally often."""
+    values = table.frame["malignant"].iloc[rows]
     return 1.0 / values.map(values.value_counts()).to_numpy(dtype=np.float64)
 
 

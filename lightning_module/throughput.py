@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from lightning_module.datamodule import Batch, LesionData
+from lightning_module.datasets import DatasetError
 from lightning_module.module import LesionModule
+from lightning_module.settings import UnfitSetting
 
 WARMUP = 5
 
@@ -128,8 +131,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "cache_folder": options.cache_folder,
     }
     trainer = {"precision": options.precision, "accelerator": options.accelerator, "devices": 1}
-    noise = measure(RandomTensors(**model), RandomData(**data), options.steps, **trainer)
-    real = measure(LesionModule(**model), LesionData(**data), options.steps, **trainer)
+    try:
+        noise = measure(RandomTensors(**model), RandomData(**data), options.steps, **trainer)
+        real = measure(LesionModule(**model), LesionData(**data), options.steps, **trainer)
+    except (DatasetError, UnfitSetting) as error:
+        sys.exit(f"throughput: {error}")
     figures = {
         "architecture": options.architecture,
         "size": options.size,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from stack import java, properties
 from stack.problem import BadSetting
@@ -28,7 +29,7 @@ class Command:
     environment: dict[str, str]
     folder: Path
 
-    def replace_process(self) -> None:
+    def replace_process(self) -> NoReturn:
         """Becomes TorchServe: the same process id, so that signals reach Java."""
         os.chdir(self.folder)
         os.execve(self.arguments[0], self.arguments, self.environment)

@@ -60,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m k8s.monitoring.generate", description=__doc__)
     parser.add_argument("--check", action="store_true")
     if parser.parse_args(argv).check:
-        for path in stale():
+        found = stale()
+        for path in found:
             print(f"{path.relative_to(HERE.parents[1])} is stale: run python -m k8s.monitoring.generate")
-        return 1 if stale() else 0
+        return 1 if found else 0
     for path, text in files().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ Only `for:` is shortened in a drill, in a copy that goes with this command; the 
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
 import shutil
 import signal
@@ -17,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -197,7 +197,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make monitor", description=__doc__, formatter_class=_Raw)
+    kept_as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="make monitor", description=__doc__, formatter_class=kept_as_written)
     gateway = f"127.0.0.1:{os.environ.get('PORT') or os.environ.get('DERMSERVE_PORT') or 8000}"
     torchserve = f"127.0.0.1:{os.environ.get('DERMSERVE_METRICS_PORT') or 8082}"
     parser.add_argument("--gateway", default=gateway, metavar="HOST:PORT", help="default: %(default)s, from PORT")
@@ -208,10 +209,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scrape", default="5s", help="between two scrapes (default: %(default)s)")
     parser.add_argument("--for", dest="hold", metavar="DURATION", help="a drill: fire after this instead of `for:`")
     return parser
-
-
-class _Raw(argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of the description."""
 
 
 def _require_free(option: str, address: str) -> None:
@@ -226,7 +223,7 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):
         return False
 
 

@@ -29,13 +29,12 @@ from lightning_module.datasets.errors import (
     UnreadableImages,
     contents,
 )
-from lightning_module.datasets.table import FEATURES, Fingerprint, Table
+from lightning_module.datasets.table import FEATURES, Table
 
 __all__ = [
     "FEATURES",
     "LAYOUTS",
     "DatasetError",
-    "Fingerprint",
     "MissingColumns",
     "MissingFiles",
     "Table",

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightning_module.datasets.errors import require_file
-from lightning_module.datasets.reading import image_index, keep_present, known, read_csv, require_values, years
+from lightning_module.datasets.reading import (
+    has_columns,
+    image_index,
+    keep_present,
+    known,
+    read_csv,
+    require_values,
+    years,
+)
 from lightning_module.datasets.table import Table
 
 NAME = "ham10000"
@@ -19,12 +27,7 @@ MALIGNANT = ("akiec", "bcc", "mel")
 
 def matches(folder: Path) -> bool:
     """Whether the folder's metadata is HAM10000's."""
-    path = next((folder / name for name in METADATA if (folder / name).is_file()), None)
-    if path is None:
-        return False
-    with path.open(encoding="utf-8-sig") as lines:
-        header = lines.readline()
-    return all(column in header for column in ("lesion_id", "image_id", "dx"))
+    return has_columns(folder, METADATA, ("lesion_id", "image_id", "dx"))
 
 
 def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False) -> Table:

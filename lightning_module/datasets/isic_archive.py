@@ -7,7 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from lightning_module.datasets.errors import ALLOW_MISSING, UnknownValues, require_file
-from lightning_module.datasets.reading import image_index, keep_present, known, logger, read_csv, require_values, years
+from lightning_module.datasets.reading import (
+    has_columns,
+    image_index,
+    keep_present,
+    known,
+    logger,
+    read_csv,
+    require_values,
+    years,
+)
 from lightning_module.datasets.table import Table
 
 NAME = "isic_archive"
@@ -20,12 +29,7 @@ VERDICTS = ("Benign", "Malignant", "Indeterminate")
 
 def matches(folder: Path) -> bool:
     """Whether the folder's metadata comes from the archive."""
-    path = folder / METADATA
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8-sig") as lines:
-        header = lines.readline()
-    return "isic_id" in header and "diagnosis_1" in header
+    return has_columns(folder, (METADATA,), ("isic_id", LEVELS[0]))
 
 
 def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False) -> Table:

@@ -32,6 +32,16 @@ def read_csv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
     return frame[[column for column in (*required, *optional) if column in frame.columns]]
 
 
+def has_columns(folder: Path, names: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether the first of these tables that the folder holds has columns of these names."""
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
+        return False
+    with path.open(encoding="utf-8-sig") as lines:
+        header = lines.readline()
+    return all(column in header for column in columns)
+
+
 def known(column: pd.Series) -> pd.Series:
     """Stripped text with every published spelling of 'unknown' as NA."""
     text = column.astype("string").str.strip()

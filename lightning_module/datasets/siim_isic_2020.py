@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightning_module.datasets.errors import UnknownValues, require_file, shortened
-from lightning_module.datasets.reading import image_index, keep_present, known, read_csv, require_values, years
+from lightning_module.datasets.reading import (
+    has_columns,
+    image_index,
+    keep_present,
+    known,
+    read_csv,
+    require_values,
+    years,
+)
 from lightning_module.datasets.table import Table
 
 NAME = "siim_isic_2020"
@@ -37,12 +45,7 @@ CLASSES = (
 
 def matches(folder: Path) -> bool:
     """Whether the folder's table has the columns of this challenge."""
-    path = next((folder / name for name in METADATA if (folder / name).is_file()), None)
-    if path is None:
-        return False
-    with path.open(encoding="utf-8-sig") as lines:
-        header = lines.readline()
-    return "image_name" in header and "benign_malignant" in header
+    return has_columns(folder, METADATA, ("image_name", "benign_malignant"))
 
 
 def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False) -> Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,9 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from handler.decode import Limits, decode
-from handler.errors import Rejection
-from lightning_module.datasets.errors import DatasetError, UnknownValues, UnreadableImages, fault, shortened
+from handler.manifest import DataFingerprint
+from lightning_module.datasets.errors import DatasetError, UnknownValues, shortened
 from lightning_module.datasets.reading import require_values
 
 DTYPES = {
@@ -39,16 +37,6 @@ FEATURES = ("age", "sex", "site")
 SPLITS = ("train", "val", "test")
 ARCHIVE_SUFFIX = ".hdf5"
 _archive_lock = Lock()
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Which data this was: changes with any label, group or pixel."""
-
-    name: str
-    rows: int
-    sha256: str
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -99,34 +87,14 @@ class Table:
             return _archived_bytes(self.root / f"{archive}{ARCHIVE_SUFFIX}", key)
         return (self.root / path).read_bytes()
 
-    def fingerprint(self) -> Fingerprint:
-        """Digest of all rows and all image bytes, independent of the order of rows and of where the folder lies."""
+    def fingerprint(self) -> DataFingerprint:
+        """Changes with any label, group or pixel, not with the order of rows or with where the folder lies."""
         rows = sorted(
             f"{line}\x1f{hashlib.sha256(self.image_bytes(row)).hexdigest()}"
             for row, line in enumerate(_lines(self.frame))
         )
         digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
-        return Fingerprint(self.name or self.layout, len(self), digest, self.licence)
-
-    def check_images(self, threads: int | None = None) -> None:
-        """Decodes every image as serving would; UnreadableImages lists all that fail, by path."""
-        limits = Limits(max_bytes=2**30, max_pixels=178_000_000, min_side=1)
-
-        def complaint(row: int) -> str | None:
-            try:
-                decode(self.image_bytes(row), limits, target=32)
-            except Rejection as error:
-                return fault(error)
-            except (OSError, KeyError) as error:
-                return str(error)
-            return None
-
-        with ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1)) as pool:
-            complaints = list(pool.map(complaint, range(len(self))))
-        paths = self.frame["path"].tolist()
-        reasons = {path: found for path, found in zip(paths, complaints, strict=True) if found is not None}
-        if reasons:
-            raise UnreadableImages(reasons, len(self))
+        return DataFingerprint(name=self.name or self.layout, rows=len(self), sha256=digest, licence=self.licence)
 
 
 def _validate(frame: pd.DataFrame, root: Path) -> None:

@@ -71,6 +71,15 @@ def test_a_worker_that_is_ready_and_cannot_predict_is_not_readiness(start: Start
     until(gateway.ready)
 
 
+def test_an_answer_without_a_label_is_no_golden_prediction_and_is_told(
+    start: Start, torchserve: FakeTorchServe, caplog: pytest.LogCaptureFixture
+) -> None:
+    torchserve.fail = (200, {"classes": [0.5, 0.5]})
+    gateway = start(wait=False)
+    until(lambda: "the golden prediction fails: the model's answer has no label" in caplog.messages)
+    assert gateway.http.get("/readyz").json()["checks"]["golden_prediction"] is False
+
+
 def test_a_model_that_is_not_known_yet_is_not_readiness(start: Start, torchserve: FakeTorchServe) -> None:
     torchserve.describes_itself = False
     gateway = start(wait=False)

@@ -59,3 +59,22 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+PICTURE = lesion(1)
+FILES = {
+    "baseline JPEG": encoded(PICTURE, quality=95),
+    "progressive JPEG": encoded(PICTURE, quality=95, progressive=True),
+    "CMYK JPEG": encoded(PICTURE.convert("CMYK"), quality=95),
+    "PNG": encoded(PICTURE, "PNG"),
+    "RGBA PNG": encoded(PICTURE.convert("RGBA"), "PNG"),
+    "palette PNG": encoded(PICTURE.quantize(256), "PNG"),
+    "BMP": encoded(PICTURE, "BMP"),
+    "TIFF": encoded(PICTURE, "TIFF"),
+    "LZW TIFF": encoded(PICTURE, "TIFF", compression="tiff_lzw"),
+    "JPEG in TIFF": encoded(PICTURE, "TIFF", compression="jpeg", quality=95),
+    "WebP": encoded(PICTURE, "WEBP", quality=95),
+    "lossless WebP": encoded(PICTURE, "WEBP", lossless=True),
+    "RGBA WebP": encoded(PICTURE.convert("RGBA"), "WEBP", quality=95),
+}
+"""The same picture in every format that is read."""

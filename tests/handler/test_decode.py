@@ -15,10 +15,9 @@ from PIL import Image
 from handler import errors
 from handler.decode import Limits, decode
 from handler.geometry import Geometry
-from tests.handler.drawing import encoded, lesion
+from tests.handler.drawing import FILES, PICTURE, encoded, lesion
 
 LIMITS = Limits()
-PICTURE = lesion(1)
 
 
 def mean_gap(first: Image.Image, second: Image.Image) -> float:
@@ -35,23 +34,6 @@ def refused(data: bytes, limits: Limits = LIMITS) -> errors.Rejection:
         decode(data, limits, 128)
     assert caught.value.message.endswith(".")
     return caught.value
-
-
-FILES = {
-    "baseline JPEG": encoded(PICTURE, quality=95),
-    "progressive JPEG": encoded(PICTURE, quality=95, progressive=True),
-    "CMYK JPEG": encoded(PICTURE.convert("CMYK"), quality=95),
-    "PNG": encoded(PICTURE, "PNG"),
-    "RGBA PNG": encoded(PICTURE.convert("RGBA"), "PNG"),
-    "palette PNG": encoded(PICTURE.quantize(256), "PNG"),
-    "BMP": encoded(PICTURE, "BMP"),
-    "TIFF": encoded(PICTURE, "TIFF"),
-    "LZW TIFF": encoded(PICTURE, "TIFF", compression="tiff_lzw"),
-    "JPEG in TIFF": encoded(PICTURE, "TIFF", compression="jpeg", quality=95),
-    "WebP": encoded(PICTURE, "WEBP", quality=95),
-    "lossless WebP": encoded(PICTURE, "WEBP", lossless=True),
-    "RGBA WebP": encoded(PICTURE.convert("RGBA"), "WEBP", quality=95),
-}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from handler.bundle import WEIGHTS, Bundle
 from handler.explain import Explainer, direction
 from tests.handler.conftest import Edit
-from tests.handler.test_decision import manifest
+from tests.handler.manifests import manifest
 
 
 def opened(uri: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from handler.decode import Limits
 from handler.errors import Rejection
 from handler.predictor import Prediction, Predictor
-from tests.handler.test_decode import FILES
+from tests.handler.drawing import FILES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),

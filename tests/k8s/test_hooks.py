@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,9 +127,7 @@ def test_a_hook_waits_until_its_process_heeds_sigterm() -> None:
         process.stdin.write(b"x")
         process.stdin.flush()
         process.stdout.readline()
-        began = time.monotonic()
         assert await_handler(10, first)
-        assert time.monotonic() - began < 5
         process.stdin.close()
     assert heeds_sigterm(first)
 

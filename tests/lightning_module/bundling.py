@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def checkpoint(path: Path, folder: Path, **changes: Any) -> Path:
         "geometry": {"size": SIZE, "crop": 1.0},
         "data": {
             "layout": table.layout,
-            "fingerprint": asdict(table.fingerprint()) | PUBLISHED,
+            "fingerprint": table.fingerprint().model_dump() | PUBLISHED,
             "split": {"test": 0.15, "val": 0.15, "seed": 0, "folds": None, "fold": 0},
             "rows": rows,
         },

@@ -18,7 +18,7 @@ from handler.errors import BundleError
 from handler.notice import NOTICE
 from handler.predictor import Prediction, Predictor
 from lightning_module import bundle_maker, description, document, evaluate
-from lightning_module.datasets import load
+from lightning_module.datasets import load, synthetic
 from lightning_module.description import Wanted
 from lightning_module.evaluation import Evaluation
 from lightning_module.report import Report
@@ -211,6 +211,17 @@ def test_other_data_has_no_test_split(made: Made, tmp_path: Path, capsys: pytest
     other = rendered(tmp_path / "other", seed=9)
     assert evaluate.main(["--bundle", str(made.bundle), "--data", str(other), "--output", str(tmp_path / "r")]) == 1
     assert "--split all" in capsys.readouterr().err
+
+
+def test_a_report_needs_both_benign_and_malignant_images(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calm = synthetic.render(tmp_path / "calm", 12, layout="class_folders", size=(60, 45))
+    for folder in list(calm.glob("*/dangerous")):
+        shutil.rmtree(folder)
+    words = ["--bundle", str(made.bundle), "--data", str(calm), "--split", "all", "--output", str(tmp_path / "r")]
+    assert evaluate.main(words) == 1
+    assert "--split all chooses, 0 are malignant: a report needs benign and malignant ones" in capsys.readouterr().err
 
 
 def test_int8_that_loses_too_much_is_left_out(made: Made, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_an_interrupted_build_continues_where_it_stopped(
     table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "CHUNK", 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     real, seen = cache.decode, []
 
     def interrupted(data: bytes, *rest: object) -> Image.Image:
@@ -94,22 +95,24 @@ def test_an_interrupted_build_continues_where_it_stopped(
 
     monkeypatch.setattr(cache, "decode", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        cache.build(table, SIZE, tmp_path / "cache", threads=1)
+        cache.build(table, SIZE, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))
     monkeypatch.setattr(cache, "decode", lambda data, *rest: seen.append(data) or real(data, *rest))
     seen.clear()
-    pixels = cache.build(table, SIZE, tmp_path / "cache", threads=1)
+    pixels = cache.build(table, SIZE, tmp_path / "cache")
     assert len(seen) == 4
     monkeypatch.setattr(cache, "decode", real)
     np.testing.assert_array_equal(pixels, cache.build(table, SIZE, tmp_path / "fresh"))
 
 
 def test_every_unreadable_image_is_named(table: Table, tmp_path: Path) -> None:
-    (table.root / "1.png").write_bytes(b"no image")
-    (table.root / "4.png").write_bytes(picture(40)[:50])
+    wrong = {"0.png": b"", "1.png": b"<html>not found</html>", "4.png": picture(40)[:50]}
+    for name, content in wrong.items():
+        (table.root / name).write_bytes(content)
     with pytest.raises(UnreadableImages) as refusal:
         cache.build(table, SIZE, tmp_path / "cache")
-    assert set(refusal.value.reasons) == {"1.png", "4.png"}
-    (table.root / "1.png").write_bytes(picture(1))
-    (table.root / "4.png").write_bytes(picture(4))
+    assert set(refusal.value.reasons) == set(wrong)
+    assert str(refusal.value).startswith("3 of 6 images cannot be read")
+    for number, name in enumerate(wrong):
+        (table.root / name).write_bytes(picture(number))
     assert cache.build(table, SIZE, tmp_path / "cache").shape[0] == 6

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lightning_module import datasets
+from handler.geometry import Geometry
+from lightning_module import cache, datasets
 from lightning_module.datasets import publishing, synthetic
 from lightning_module.datasets.table import DTYPES
 
@@ -37,7 +38,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("published", MALIGNANT)
-def test_a_layout_is_recognised_and_read(folders: dict[str, Path], published: str) -> None:
+def test_a_layout_is_recognised_and_read(folders: dict[str, Path], published: str, tmp_path: Path) -> None:
     table = datasets.load(folders[published])
     assert table.layout == READ_AS.get(published, published)
     assert len(table) == COUNT
@@ -47,7 +48,7 @@ def test_a_layout_is_recognised_and_read(folders: dict[str, Path], published: st
     assert not set(table.frame["diagnosis"][~table.frame["malignant"]]) & MALIGNANT[published]
     for row in (0, COUNT - 1):
         assert Image.open(BytesIO(table.image_bytes(row))).size == SIZE
-    table.check_images()
+    assert len(cache.build(table, Geometry(size=28), tmp_path)) == COUNT
 
 
 def test_every_publisher_has_a_test() -> None:
@@ -142,4 +143,4 @@ def test_plain_folders_take_other_formats(tmp_path: Path, suffix: str) -> None:
         Image.new("RGB", (40, 40), "tan").save(tmp_path / "train" / label / f"a.{suffix}")
     table = datasets.load(tmp_path)
     assert table.frame["malignant"].tolist() == [True, False]
-    table.check_images()
+    assert len(cache.build(table, Geometry(size=28), tmp_path / "cache")) == 2

@@ -112,17 +112,6 @@ def test_an_image_listed_twice_is_an_error(ham: Path) -> None:
         datasets.load(ham)
 
 
-def test_unreadable_images_are_reported_all_at_once(ham: Path) -> None:
-    images = sorted(ham.rglob("*.jpg"))
-    images[0].write_bytes(b"")
-    images[5].write_text("<html>not found</html>")
-    images[9].write_bytes(images[9].read_bytes()[:300])
-    with pytest.raises(datasets.UnreadableImages) as caught:
-        datasets.load(ham).check_images()
-    assert set(caught.value.reasons) == {images[i].relative_to(ham).as_posix() for i in (0, 5, 9)}
-    assert str(caught.value).startswith("3 of 14 images cannot be read")
-
-
 def test_ground_truth_must_mark_one_class(tmp_path: Path) -> None:
     folder = synthetic.render(tmp_path / "isic2019", 10, layout="isic2019", size=SIZE)
     edit(folder / "ISIC_2019_Training_GroundTruth.csv", r"^ISIC_0000003,.*$", "ISIC_0000003" + ",1.0" * 9)

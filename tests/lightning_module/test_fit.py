@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,10 +15,8 @@ import torch
 from lightning_module.__main__ import main
 from lightning_module.datasets import synthetic
 from lightning_module.module import LesionModule
+from tests.lightning_module.training import CONFIGS, QUICK, ROOT, arguments, training
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "lightning_module" / "configs"
-QUICK = ("--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
 LAYOUTS = {
     "cnn_ham10000": "ham10000",
     "se_resnet50_siim2020": "siim_isic_2020",
@@ -43,21 +39,6 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic.render(tmp_path_factory.mktemp("data") / "ham", 96, size=(80, 60))
-
-
-def arguments(folder: Path, run: Path, *more: str, command: str = "fit") -> list[str]:
-    return [
-        command,
-        f"--config={CONFIGS / 'synthetic.yaml'}",
-        f"--data.folder={folder}",
-        f"--data.cache_folder={run.parent / 'cache'}",
-        f"--trainer.default_root_dir={run}",
-        "--data.size=32",
-        "--data.batch_size=16",
-        "--model.network={width: 8, blocks: 3}",
-        *QUICK,
-        *more,
-    ]
 
 
 def weights(checkpoint: Path, key: str = "state_dict") -> dict[str, torch.Tensor]:
@@ -127,23 +108,6 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
     assert not torch.equal(weights(finished / "last.ckpt")[head], weights(tmp_path / "other" / "last.ckpt")[head])
 
 
-@contextmanager
-def training(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A training as a process of its own that has come to its second epoch; killed if it still runs at the end."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("epoch 1:"):
-                    break
-            yield process
-        finally:
-            process.kill()
-
-
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_a_run_killed_at_any_moment_resumes_by_itself(
     folder: Path, finished: Path, tmp_path: Path, sent: signal.Signals, status: int
@@ -195,45 +159,6 @@ def test_growing_resolution_reaches_the_checkpoint(folder: Path, tmp_path: Path)
     assert LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))[1]["geometry"]["size"] == 28
     main(arguments(folder, tmp_path / "run", "--trainer.max_epochs=2", *grow))
     assert LesionModule.load_for_export(str(tmp_path / "run" / "last.ckpt"))[1]["geometry"]["size"] == 32
-
-
-def test_missing_pretrained_weights_end_in_one_line(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
-    given = [f"--config={CONFIGS / 'mobilenet_folders.yaml'}", f"--data.folder={folder}"]
-    with pytest.raises(SystemExit, match=r"weights: null"):
-        main(["fit", *given, f"--trainer.default_root_dir={tmp_path}"])
-
-
-def test_unreadable_images_are_named_before_training(tmp_path: Path) -> None:
-    broken = synthetic.render(tmp_path / "broken", 40, size=(80, 60))
-    victims = sorted(broken.rglob("*.jpg"))[3:5]
-    for victim in victims:
-        victim.write_bytes(b"not an image")
-    with pytest.raises(SystemExit) as refusal:
-        main(arguments(broken, tmp_path / "run"))
-    assert all(f"{victim.name}: no JPEG, PNG, BMP, TIFF or WebP file" in str(refusal.value) for victim in victims)
-
-
-@pytest.mark.parametrize(
-    ("setting", "complaint"),
-    [
-        ("--model.malignant=[melanoma]", "unknown: ['melanoma']"),
-        ("--model.architecture=resnet19", "Unknown architecture 'resnet19'"),
-        ("--model.schedule=sometimes", "Unknown schedule 'sometimes'"),
-        ("--model.loss=bce", "does not fit a softmax head"),
-        ("--trainer.callbacks+={class_path: GrowingResolution, init_args: {sizes: {1: 32}}}", "holds from epoch 0"),
-    ],
-)
-def test_a_setting_that_cannot_be_ends_in_one_line(folder: Path, tmp_path: Path, setting: str, complaint: str) -> None:
-    with pytest.raises(SystemExit) as refusal:
-        main(arguments(folder, tmp_path / "run", setting))
-    assert complaint in str(refusal.value)
-    assert "\n" not in str(refusal.value)
 
 
 def test_a_first_run_says_nothing_that_nobody_can_use(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from lightning_module.__main__ import main
 from lightning_module.datasets import synthetic
-from tests.lightning_module.test_fit import arguments
+from tests.lightning_module.training import arguments
 
 
 @pytest.fixture(scope="module")

@@ -73,3 +73,11 @@ def test_the_command_prints_its_findings(folder: Path, capsys: pytest.CaptureFix
     assert "No near-duplicates" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no such folder"):
         near_duplicates.main([str(folder / "nowhere")])
+
+
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    folder = synthetic.render(tmp_path / "drawn", 12, layout="class_folders", size=(60, 45))
+    victim = next(folder.rglob("*.jpg"))
+    victim.write_bytes(b"no image")
+    with pytest.raises(SystemExit, match=f"{victim.name}: no JPEG"):
+        near_duplicates.main([str(folder)])

@@ -11,7 +11,7 @@ from lightning_module.__main__ import main
 from lightning_module.bundle_maker import main as bundle
 from lightning_module.datasets import synthetic
 from lightning_module.evaluate import main as evaluate
-from tests.lightning_module.test_fit import arguments
+from tests.lightning_module.training import arguments
 
 NAMES = {"dangerous": "worrying", "not_dangerous": "calm"}
 SIGMOID = ("--data.layout=auto", "--model.head=sigmoid", "--model.classes=[benign,malignant]")

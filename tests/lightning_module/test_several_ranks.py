@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lightning_module.datasets import synthetic
-from tests.lightning_module.test_fit import arguments, training
+from tests.lightning_module.training import arguments, training
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=0")
 DEADLINE_S = 60

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,9 +153,7 @@ def test_undersampling_spares_the_minority() -> None:
     assert len(splits.undersampled(table, np.arange(14), per_site=3)) == 2 + 3 + 3 + 3 + 2
 
 
-def test_weights_draw_every_value_equally_often() -> None:
-    table = table_of(malignant=[True] + [False] * 9, diagnosis=["mel"] + ["nv"] * 6 + ["df"] * 3)
+def test_weights_draw_benign_and_malignant_equally_often() -> None:
+    table = table_of(malignant=[True] + [False] * 9)
     weights = splits.sampling_weights(table, np.arange(10))
     assert weights[0] == pytest.approx(weights[1:].sum())
-    by_class = pd.Series(splits.sampling_weights(table, np.arange(10), "diagnosis")).groupby(table.frame["diagnosis"])
-    assert by_class.sum().tolist() == pytest.approx([1, 1, 1])

@@ -22,3 +22,16 @@ def test_both_rates_and_their_ratio_are_written(tmp_path: Path) -> None:
     assert figures["ratio"] == pytest.approx(ratio, rel=0.05)
     with pytest.raises(SystemExit, match="Lower --batch-size"):
         throughput.main([*shared, "--batch-size", "32"])
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--data", "nowhere"], "nowhere: no such folder"),
+        (["--data", "nowhere", "--architecture", "resnet19"], "Unknown architecture 'resnet19'"),
+        (["--data", "nowhere", "--size", "3"], "data.size is 3"),
+    ],
+)
+def test_what_cannot_be_measured_ends_in_one_line(words: list[str], complaint: str) -> None:
+    with pytest.raises(SystemExit, match=f"throughput: {complaint}"):
+        throughput.main([*words, "--accelerator", "cpu"])

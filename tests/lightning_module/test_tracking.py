@@ -14,7 +14,7 @@ import pytest
 from lightning_module.__main__ import main
 from lightning_module.cli import pl
 from lightning_module.datasets import synthetic
-from tests.lightning_module.test_fit import arguments
+from tests.lightning_module.training import arguments
 
 
 class _Tracker(pl.loggers.logger.DummyLogger):

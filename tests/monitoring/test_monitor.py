@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -44,6 +46,22 @@ def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monitor.Monitor({}, port=port, alerts_port=alerts_port),
     ):
         pass
+
+
+def test_a_program_that_speaks_no_http_is_nobody_to_watch() -> None:
+    def greet(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1024)
+            connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=greet, args=(listener,), daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        command = [sys.executable, str(ROOT / "k8s/monitoring/monitor.py"), "--gateway", address]
+        done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=False)
+    assert f"Nobody answers at http://{address}/metrics (dermserve-gateway)" in done.stdout
+    assert "is not installed" in done.stderr
 
 
 def test_a_taken_port_is_said() -> None:

@@ -131,8 +131,8 @@ def frame(title: str, about: str, sections: Mapping[str, Sequence[Panel]]) -> mo
         for panel in panels:
             builder = builder.with_panel(panel)
     built = builder.build()
-    for number_, panel_ in enumerate(built.panels or [], start=1):
-        panel_.id_val = number_
+    for identity, placed in enumerate(built.panels or [], start=1):
+        placed.id_val = identity
     return built
 
 

@@ -1,0 +1,108 @@
+"""Several images on the page: a row each, sorted, cancelled, removed and exported."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FilePayload, Page, expect
+
+from handler.notice import NOTICE
+from tests.page.conftest import Lesions, Visitor, heading
+from tests.page.upstream import ArrangedTorchServe
+
+pytestmark = pytest.mark.browser
+LETTER: FilePayload = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 not an image"}
+
+
+def export(page: Page, button: str) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    return Path(download.value.path()).read_text(encoding="utf-8-sig")
+
+
+def names(page: Page) -> list[str]:
+    return page.locator(".lesions tbody th").all_inner_texts()
+
+
+def test_a_bad_file_says_what_to_do_and_disturbs_no_other(visitor: Visitor, lesion: Lesions) -> None:
+    page = visitor.page
+    truncated: FilePayload = {"name": "half.jpg", "mimeType": "image/jpeg", "buffer": b"TRUNCATED"}
+    empty: FilePayload = {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}
+    visitor.drop(LETTER, lesion("calf.jpg", 0.02), truncated, empty)
+    heading(page, "4 images · 1 below · 3 not readable")
+    for name, title, remedy in (
+        ("letter.pdf", "This is not an image", "saved as JPEG"),
+        ("half.jpg", "The image is incomplete", "Copy it again"),
+        ("empty.jpg", "The file is empty", "Choose the image again"),
+    ):
+        page.get_by_role("link", name=name).click()
+        heading(page, title)
+        expect(page.locator(".verdict")).to_contain_text(remedy)
+        expect(page.get_by_text("the square that the model sees")).to_have_count(0)
+        page.get_by_role("link", name="All images").click()
+    page.get_by_role("button", name="Remove letter.pdf").click()
+    heading(page, "3 images · 1 below · 2 not readable")
+    expect(page.get_by_role("button", name="Remove calf.jpg")).to_be_focused()
+
+
+def test_what_waits_can_be_cancelled_and_what_is_done_stays(
+    visitor: Visitor, lesion: Lesions, upstream: ArrangedTorchServe
+) -> None:
+    page = visitor.page
+    visitor.drop(lesion("done.jpg", 0.04), LETTER)
+    heading(page, "2 images · 1 below · 1 not readable")
+    upstream.hold = threading.Event()
+    try:
+        visitor.drop(*(lesion(f"{i}.jpg", 0.3) for i in range(5)))
+        expect(page.locator(".lesions tbody tr")).to_have_count(7)
+        page.get_by_role("button", name="Cancel the rest").click()
+        heading(page, "2 images · 1 below · 1 not readable")
+        assert names(page) == ["done.jpg", "letter.pdf"]
+        expect(page.get_by_role("button", name="Cancel the rest")).to_be_hidden()
+    finally:
+        upstream.hold.set()
+    visitor.drop(lesion("later.jpg", 0.3))
+    heading(page, "3 images · 1 above the threshold · 1 below · 1 not readable")
+
+
+def test_several_images_sort_by_result_and_probability(visitor: Visitor, lesion: Lesions) -> None:
+    page = visitor.page
+    visitor.choose(lesion("b.jpg", 0.04), lesion("c.jpg", 0.7), lesion("a.jpg", None, "blurred"), lesion("d.jpg", 0.2))
+    heading(page, "4 images · 2 above the threshold · 1 below · 1 without an answer")
+    assert names(page) == ["b.jpg", "c.jpg", "a.jpg", "d.jpg"]
+    for column, order in (
+        ("Probability", ["c.jpg", "d.jpg", "b.jpg", "a.jpg"]),
+        ("Probability", ["a.jpg", "b.jpg", "d.jpg", "c.jpg"]),
+        ("Result", ["c.jpg", "d.jpg", "a.jpg", "b.jpg"]),
+        ("Image", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]),
+    ):
+        page.get_by_role("button", name=column, exact=True).click()
+        assert names(page) == order
+    expect(page.get_by_role("columnheader", name="Image")).to_have_attribute("aria-sort", "ascending")
+    assert page.locator(".lesions img").count() == 4
+    page.get_by_role("button", name="Remove all").click()
+    expect(page.get_by_role("heading", name="Look closer at a skin lesion")).to_be_focused()
+
+
+def test_exports_hold_every_result(visitor: Visitor, lesion: Lesions) -> None:
+    page = visitor.page
+    shares = {"mel": 0.2, "nv": 0.8}
+    visitor.choose(lesion('=evil(),"x".jpg', 0.2, classes=shares), lesion("scalp.jpg", None, "blurred"), LETTER)
+    heading(page, "3 images · 1 above the threshold · 1 without an answer · 1 not readable")
+    rows = list(csv.DictReader(export(page, "Export CSV").splitlines()))
+    assert [row["file"] for row in rows] == ['\'=evil(),"x".jpg', "scalp.jpg", "letter.pdf"]
+    assert [row["label"] for row in rows] == ["malignant", "abstain", ""]
+    assert [row["probability"] for row in rows] == ["0.2", "", ""]
+    assert [row["error"] for row in rows] == ["", "", "not_an_image"]
+    assert (rows[0]["class_nv"], rows[0]["threshold"], rows[1]["reasons"]) == ("0.8", "0.142", "blurred")
+    assert rows[0]["target_sensitivity"] == "0.95"
+    assert [row["notice"] for row in rows] == [NOTICE] * 3
+    document = json.loads(export(page, "Export JSON"))
+    assert document["notice"] == NOTICE
+    assert [row["file"] for row in document["results"]] == ['=evil(),"x".jpg', "scalp.jpg", "letter.pdf"]
+    assert document["results"][0]["probability"] == 0.2
+    assert document["results"][2]["error"]["reason"] == "not_an_image"
