@@ -50,7 +50,9 @@ def become_torchserve() -> None:
     # Nobody is left to remove it: a container takes it along when it ends, and the next start elsewhere.
     given = os.environ.get("TEMP")
     folder = Path(given or scratch.make())
-    scratch.require_short(folder, "TEMP" if given else "TMPDIR")
+    variable = "TEMP" if given else "TMPDIR"
+    scratch.require_short(folder, variable)
+    scratch.require_room(folder, variable, chosen.archive)
     torchserve.command(chosen, folder, torchserve.addresses(chosen, "0.0.0.0")).replace_process()
 
 

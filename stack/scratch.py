@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 
 from stack.problem import BadSetting
@@ -13,6 +14,7 @@ from stack.problem import BadSetting
 PREFIX = "dermserve-"
 OWNER = "owner"
 SOCKET = ".ts.sock.9000"
+SPARE_BYTES = 8 * 2**20
 LONGEST_SOCKET = 107
 """Bytes in the path of a Unix socket: the kernel takes no more, and TorchServe's workers would fail one by one."""
 
@@ -36,6 +38,18 @@ def require_short(folder: Path, variable: str) -> None:
         raise BadSetting(
             f"{folder} is too long a path: a Unix socket's may have {LONGEST_SOCKET} characters, and the workers' in "
             f"that folder would have {length}; set {variable} to a shorter folder, as {variable}=/tmp"
+        )
+
+
+def require_room(folder: Path, variable: str, archive: Path) -> None:
+    """Raises BadSetting where the archive would not fit, once unpacked."""
+    with zipfile.ZipFile(archive) as packed:
+        needed = sum(entry.file_size for entry in packed.infolist()) + SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise BadSetting(
+            f"{folder} has room for {free / 2**20:.0f} MiB, and the model needs {needed / 2**20:.0f}; free some or "
+            f"set {variable} to a folder with more"
         )
 
 

@@ -54,6 +54,7 @@ class Supervisor:
         folder = scratch.make()
         try:
             scratch.require_short(folder, "TMPDIR")
+            scratch.require_room(folder, "TMPDIR", self.settings.archive)
             example = folder / "example.jpg"
             example.write_bytes(image)
             await self._start_torchserve(folder, image)
@@ -83,7 +84,7 @@ class Supervisor:
         inference, management = probe.free_ports(2)
         grpc = {"TS_GRPC_INFERENCE_PORT": str(inference), "TS_GRPC_MANAGEMENT_PORT": str(management)}
         command = torchserve.command(settings, folder, torchserve.addresses(settings, "127.0.0.1") | grpc)
-        cores = f"{settings.workers} workers with {settings.threads} thread{'s' * (settings.threads > 1)} each"
+        cores = f"{_counted(settings.workers, 'worker')} with {_counted(settings.threads, 'thread')} each"
         self._say("torchserve", f"starting with {command.arguments[0]}, {cores}")
         child = await Child.start("torchserve", command.arguments, command.environment, command.folder)
         self.children.append(child)
@@ -184,3 +185,7 @@ class Supervisor:
 
 def _reason(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number > 1)}"

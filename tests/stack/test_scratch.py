@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from stack import scratch
+from stack.problem import BadSetting
 
 MAKE = "from stack import scratch; print(scratch.make(), flush=True)"
 KEEP = f"{MAKE}; import os; os.execvp('sleep', ['sleep', '600'])"
@@ -47,3 +51,16 @@ def test_a_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "temporary" / "dermserve-link").symlink_to(victim)
     scratch.make()
     assert (victim / scratch.OWNER).exists()
+
+
+def test_a_folder_without_room_for_the_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "lesion.mar"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("weights", bytes(50 * 2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=57 * 2**20))
+    with pytest.raises(
+        BadSetting, match=r"room for 57 MiB, and the model needs 58; .*set TMPDIR to a folder with more"
+    ):
+        scratch.require_room(tmp_path, "TMPDIR", archive)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=58 * 2**20))
+    scratch.require_room(tmp_path, "TMPDIR", archive)
