@@ -10,8 +10,9 @@ from handler.manifest import Manifest
 from lightning_module.datasets import provenance
 from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES
+from lightning_module.reference_standard import limitation
 from lightning_module.report import Report, intervals
-from lightning_module.subgroups import FEWEST
+from lightning_module.subgroups import CONFIRMED, FEWEST
 
 FIGURES = (
     ("roc", "precision_recall"),
@@ -47,6 +48,8 @@ def render(
         fewest=FEWEST,
         percent=percent,
         intervals=intervals(report),
+        reference_standard=limitation(report),
+        confirmed=[group for group in report.subgroups if group.kind == CONFIRMED],
         drawn=manifest.data.name == provenance.DRAWN,
         published=manifest.data.name in provenance.PUBLISHED,
         citation=CITATIONS.get(manifest.data.name),

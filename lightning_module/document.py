@@ -13,6 +13,7 @@ from lightning_module import failures, plots
 from lightning_module.datasets import provenance
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
+from lightning_module.reference_standard import limitation
 from lightning_module.report import Report, intervals
 from lightning_module.subgroups import FEWEST
 
@@ -65,6 +66,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         percent=percent,
         pairs_shown=PAIRS_SHOWN,
         intervals=intervals(report),
+        reference_standard=limitation(report).replace("**", ""),
         errors={kind: len(failures.errors(evaluation, kind)) for kind, *_ in failures.KINDS},
         errors_shown=failures.SHOWN,
         drawn=report.data.name == provenance.DRAWN,

@@ -1,4 +1,4 @@
-"""The same metrics for women and men, by age, body site, source and diagnosis: who is served worse is said."""
+"""The same metrics by how the truth is known, by sex, age, body site, source and diagnosis: who is served worse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from lightning_module.metrics import Interval, Scores, auroc, bootstrap, decisio
 
 AGES = (0, 30, 45, 60, 75, 121)
 AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
-COLUMNS = {"sex": "Sex", "age_band": "Age", "site": "Body site", "source": "Source"}
+CONFIRMED = "Confirmed by"
+HISTOLOGY = "histology"
+COLUMNS = {"confirmed_by": CONFIRMED, "sex": "Sex", "age_band": "Age", "site": "Body site", "source": "Source"}
 FEWEST = 5
 """Malignant, and benign, images below which a subgroup gets no interval: it would mislead."""
 
@@ -45,7 +47,7 @@ def age_band(age: pd.Series) -> pd.Series:
 
 
 def by_column(frame: pd.DataFrame, scores: Scores, threshold: float, replicates: int = 1000) -> list[Subgroup]:
-    """Every value of sex, age band, site and source, unknown ones too."""
+    """Every value of each of COLUMNS, unknown ones too."""
 
     def statistic(sample: Scores) -> dict[str, float]:
         found = decisions(sample, threshold)
@@ -82,12 +84,12 @@ def by_diagnosis(frame: pd.DataFrame, scores: Scores, threshold: float, replicat
 
 
 def slices(frame: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Kind, name and members of each subgroup; a column with a single value makes none."""
+    """Kind, name and members of each subgroup; a column with a single value makes none, unless it tells the truth's source."""
     frame = frame.assign(age_band=age_band(frame["age"]))
     for column, kind in COLUMNS.items():
         values = frame[column].astype("string").fillna("unknown")
         names = list(values.value_counts().index)
-        if len(names) < 2:
+        if names == ["unknown"] or (len(names) < 2 and kind != CONFIRMED):
             continue
         if column == "age_band":
             names.sort(key=(*AGE_BANDS, "unknown").index)

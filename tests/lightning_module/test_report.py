@@ -92,6 +92,35 @@ def test_a_threshold_tells_its_validation_sensitivity_with_the_interval(report: 
     assert "| 0.5 | ≥ 0.950 [0.900, 1.000] | 0.500 [0.400, 0.600] |" in rendered_card(report)
 
 
+def test_the_figures_of_histology_stand_beside_those_of_all(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven, followed = (row for row in report.subgroups if row.kind == "Confirmed by")
+    assert (proven.name, proven.images, proven.malignant) == ("histology", 60, 40)
+    assert (followed.name, followed.images, followed.malignant) == ("follow-up", 20, 0)
+    text = rendered_card(report)
+    found = f"ROC AUC is {proven.auroc.text()} and specificity {proven.specificity.text()}"
+    assert f"On the 60 images whose diagnosis histology confirmed (40 malignant), {found}**" in text
+    assert "follow-up 20 (0 malignant)" in text
+    assert "| histology | 60 | 40 |" in text
+    assert "Confirmed by: histology" not in text
+    assert found in rendered_page(report, tmp_path, monkeypatch)
+
+
+def test_where_nothing_tells_how_diagnoses_were_confirmed_the_card_says_so(report: Report) -> None:
+    silent = [row for row in report.subgroups if row.kind != "Confirmed by"]
+    text = rendered_card(report.model_copy(update={"subgroups": silent}))
+    assert "How the diagnoses were confirmed is not told by the data." in text
+    assert "| Confirmed by |" not in text
+
+
+def test_where_every_diagnosis_was_confirmed_alike_the_card_says_so() -> None:
+    data = evaluated.fingerprint()
+    said = evaluated.evaluation(data)
+    alike = replace(said, frame=said.frame.assign(confirmed_by="histology"))
+    assert "Every diagnosis was confirmed by histology." in rendered_card(compose(alike, data, "test", replicates=2))
+
+
 @pytest.mark.parametrize("low", [0.02, 0.55, 0.973, 0.9999])
 def test_the_axis_of_the_subgroups_ends_at_one_and_its_labels_do_not_overlap(report: Report, low: float) -> None:
     found = Interval(value=(low + 1) / 2, low=low, high=1.0)
