@@ -24,12 +24,14 @@ from lightning_module import assembly, card, document, evaluate, near_duplicates
 from lightning_module.assembly import HeldOut
 from lightning_module.checkpoint import CheckpointError
 from lightning_module.datasets import Table
-from lightning_module.evaluation import RefusedImages
+from lightning_module.evaluation import RefusedImages, probabilities
 from lightning_module.evaluation import evaluate as evaluate_rows
+from lightning_module.metrics import Interval, Scores
 from lightning_module.options import PLAINLY, Reading
 from lightning_module.quantise import Quantisation
 from lightning_module.report import compose, headline
 from lightning_module.splits import Rows, Split, group_ids
+from lightning_module.thresholds import intervals
 
 CARD_FIGURES = "../docs/model"
 
@@ -99,6 +101,7 @@ def describe(draft: Path, manifest: Manifest, table: Table, split: Split, cost: 
     text = card.render(
         report,
         manifest,
+        validation=on_validation(draft, held_out(table, split.val), told.replicates),
         quantisation=str(cost),
         sizes=card.sizes(draft),
         split=manifest.report["split"],
@@ -128,6 +131,14 @@ def quantisation(folder: Path, unseen: HeldOut) -> Quantisation:
     malignant = None if manifest.head == "sigmoid" else manifest.malignant_indices
     allowed = noted.get("allowed", assembly.MOST_AUROC_LOST)
     return assembly.compare(malignant, full, int8, unseen, float(gap), allowed)
+
+
+def on_validation(folder: Path, unseen: HeldOut, replicates: int) -> list[dict[str, Interval]]:
+    """What each threshold reaches on the validation split, by the handler and on the processor of today."""
+    manifest = Bundle.load(folder).manifest
+    probability = probabilities(manifest, _logits(folder, manifest.preferred or "fp32", unseen.items))
+    scores = Scores(unseen.truth, probability, unseen.group)
+    return [intervals(scores, point.value, replicates) for point in manifest.thresholds]
 
 
 def held_out(table: Table, rows: Rows) -> HeldOut:

@@ -84,7 +84,7 @@ def by_diagnosis(frame: pd.DataFrame, scores: Scores, threshold: float, replicat
 
 
 def slices(frame: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Kind, name and members of each subgroup; a column with a single value makes none, unless it tells the truth's source."""
+    """Kind, name and members of each subgroup; a column with a single value makes none, but for CONFIRMED."""
     frame = frame.assign(age_band=age_band(frame["age"]))
     for column, kind in COLUMNS.items():
         values = frame[column].astype("string").fillna("unknown")

@@ -26,8 +26,11 @@ def report() -> Report:
     return compose(evaluated.evaluation(data), data, "test", replicates=50)
 
 
-def rendered_card(report: Report) -> str:
-    return card.render(report, evaluated.manifest(report.data), quantisation="", sizes="")
+REACHED = {"sensitivity": Interval(value=0.96, low=0.9, high=1.0), "specificity": Interval(value=0.5)}
+
+
+def rendered_card(report: Report, reached: dict[str, Interval] = REACHED) -> str:
+    return card.render(report, evaluated.manifest(report.data), quantisation="", sizes="", validation=[reached])
 
 
 def rendered_page(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -88,8 +91,13 @@ def test_no_interval_without_a_width_is_printed(
         assert "of Clopper and Pearson, over the lesions" in text
 
 
-def test_a_threshold_tells_its_validation_sensitivity_with_the_interval(report: Report) -> None:
-    assert "| 0.5 | ≥ 0.950 [0.900, 1.000] | 0.500 [0.400, 0.600] |" in rendered_card(report)
+def test_a_threshold_tells_what_it_reaches_on_validation_and_whether_that_falls_short(report: Report) -> None:
+    text = rendered_card(report)
+    assert "| **95 %** | 0.5 | 0.960 [0.900, 1.000] | 0.500 |" in text
+    assert "falls short" not in text
+    text = rendered_card(report, REACHED | {"sensitivity": Interval(value=0.94, low=0.9, high=0.98)})
+    assert "| **95 %** | 0.5 | 0.940 [0.900, 0.980] | 0.500 |" in text
+    assert "falls short" in text
 
 
 def test_the_figures_of_histology_stand_beside_those_of_all(
