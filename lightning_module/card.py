@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from handler.manifest import Manifest
+from lightning_module.acquaintance import Elsewhere
 from lightning_module.datasets import provenance
 from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES, Interval
@@ -36,7 +37,7 @@ def render(
     sizes: str,
     validation: Sequence[Mapping[str, Interval]],
     split: dict[str, Any] | None = None,
-    external: Sequence[Report] = (),
+    external: Sequence[Elsewhere] = (),
     figures_folder: str | None = None,
     training_notes: str | None = None,
 ) -> str:

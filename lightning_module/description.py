@@ -20,7 +20,18 @@ from handler.errors import BackendError, BundleError
 from handler.manifest import DataFingerprint, Manifest, Precision
 from handler.notice import NOTICE
 from handler.predictor import Predictor
-from lightning_module import assembly, card, document, evaluate, near_duplicates, options, packing, robustness
+from lightning_module import (
+    acquaintance,
+    assembly,
+    card,
+    document,
+    evaluate,
+    near_duplicates,
+    options,
+    packing,
+    robustness,
+)
+from lightning_module.acquaintance import Elsewhere
 from lightning_module.assembly import HeldOut
 from lightning_module.checkpoint import CheckpointError
 from lightning_module.datasets import Table
@@ -88,14 +99,14 @@ def again(
 def describe(draft: Path, manifest: Manifest, table: Table, split: Split, cost: Quantisation, told: Wanted) -> Manifest:
     """Evaluate the bundle in the folder on the split's test images; add the card and the headline figures to it."""
     evaluation = evaluate_rows(draft, table, split.test)
-    resized = robustness.measure(draft, robustness.originals(told.originals)) if told.originals else None
+    trained = acquaintance.names(table, split.train)
+    originals = robustness.originals(told.originals) if told.originals else None
+    resized = robustness.measure(draft, originals, trained=trained) if originals else None
     pairs = near_duplicates.find(table, split)
     report = compose(evaluation, manifest.data, "test", resized, told.replicates, pairs)
-    elsewhere = [
-        evaluate.run(draft, folder, split="all", replicates=told.replicates, served_only=True)[1]
-        for folder in told.external
-    ]
-    print("\n".join(evaluate.summary(found) for found in [report, *elsewhere]), flush=True)
+    elsewhere = [_elsewhere(draft, folder, trained, told.replicates) for folder in told.external]
+    reports = [report, *(other.report for other in elsewhere)]
+    print("\n".join(evaluate.summary(found) for found in reports), flush=True)
     if told.figures is not None:
         document.figures(evaluation, report, told.figures)
     text = card.render(
@@ -113,10 +124,16 @@ def describe(draft: Path, manifest: Manifest, table: Table, split: Split, cost: 
     known = manifest.model_dump(exclude={"files", "created"})
     known["report"] |= {
         "test": headline(report),
-        "elsewhere": [headline(other) for other in elsewhere],
+        "elsewhere": [headline(other.report) for other in elsewhere],
         "int8": {"split": "validation"} | asdict(cost),
     }
     return packing.write_manifest(draft, known)
+
+
+def _elsewhere(draft: Path, folder: Path, trained: set[str], replicates: int) -> Elsewhere:
+    evaluation, report = evaluate.run(draft, folder, split="all", replicates=replicates, served_only=True)
+    namesakes = trained & acquaintance.names(evaluation.table, evaluation.rows)
+    return Elsewhere(report, len(namesakes), acquaintance.only_size(evaluation.table))
 
 
 def quantisation(folder: Path, unseen: HeldOut) -> Quantisation:

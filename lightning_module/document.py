@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lightning_module import failures, plots
+from lightning_module import acquaintance, failures, plots
 from lightning_module.datasets import provenance
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
@@ -66,6 +66,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         percent=percent,
         pairs_shown=PAIRS_SHOWN,
         intervals=intervals(report),
+        acquaintance=acquaintance.told(report),
         reference_standard=limitation(report).replace("**", ""),
         errors={kind: len(failures.errors(evaluation, kind)) for kind, *_ in failures.KINDS},
         errors_shown=failures.SHOWN,

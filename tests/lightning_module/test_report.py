@@ -151,6 +151,25 @@ def test_a_subgroup_without_an_interval_is_a_point(report: Report) -> None:
     assert axes.get_xlim()[0] > 0.5
 
 
+@pytest.mark.parametrize(
+    ("external", "split", "told"),
+    [
+        (False, "test", "No lesion of it was trained on."),
+        (False, "train", "The model was trained on these images."),
+        (False, "val", "thresholds and limits were chosen on these images."),
+        (False, "all", "These include the images that the model was trained on."),
+        (True, "all", "whether it shares images with the training data was not checked."),
+    ],
+)
+def test_a_report_tells_what_the_model_had_seen_of_its_images(
+    report: Report, external: bool, split: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = report.model_copy(update={"external": external, "split": split})
+    page = rendered_page(of, tmp_path, monkeypatch)
+    assert told in page
+    assert ("No lesion of it was trained on" in page) == (split == "test")
+
+
 def test_published_data_is_named_with_its_licence_citation_and_patients(
     report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
