@@ -13,7 +13,7 @@ from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES, Interval
 from lightning_module.reference_standard import limitation
 from lightning_module.report import Report, intervals
-from lightning_module.subgroups import CONFIRMED, FEWEST
+from lightning_module.subgroups import CONFIRMED, FEWEST, too_few
 
 FIGURES = (
     ("roc", "precision_recall"),
@@ -48,6 +48,7 @@ def render(
         classes=_classes(manifest),
         names=NAMES,
         fewest=FEWEST,
+        too_few=too_few(report.grouped_by),
         percent=percent,
         intervals=intervals(report),
         reference_standard=limitation(report),

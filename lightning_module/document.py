@@ -15,7 +15,7 @@ from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
 from lightning_module.reference_standard import limitation
 from lightning_module.report import Report, intervals
-from lightning_module.subgroups import FEWEST
+from lightning_module.subgroups import FEWEST, too_few
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("lightning_module"),
@@ -61,6 +61,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         discrimination=DISCRIMINATION,
         serving=SERVING,
         fewest=FEWEST,
+        too_few=too_few(report.grouped_by),
         figures={name: _data_uri(path) for name, path in pictures.items()},
         number=number,
         percent=percent,

@@ -17,7 +17,7 @@ CONFIRMED = "Confirmed by"
 HISTOLOGY = "histology"
 COLUMNS = {"confirmed_by": CONFIRMED, "sex": "Sex", "age_band": "Age", "site": "Body site", "source": "Source"}
 FEWEST = 5
-"""Malignant, and benign, images below which a subgroup gets no interval: it would mislead."""
+"""Malignant, and benign, lesions (patients, if known) below which a subgroup gets no figure: it would mislead."""
 
 
 class Subgroup(BaseModel, frozen=True):
@@ -41,6 +41,11 @@ class Diagnosis(BaseModel, frozen=True):
     called_malignant: Interval
 
 
+def too_few(grouped_by: str) -> str:
+    """What stands instead of a figure."""
+    return f"n/a: fewer than {FEWEST} {grouped_by}"
+
+
 def age_band(age: pd.Series) -> pd.Series:
     """The band of each age; unknown stays unknown."""
     return pd.cut(age.astype("Float64"), AGES, right=False, labels=AGE_BANDS).astype("string")
@@ -61,7 +66,7 @@ def by_column(frame: pd.DataFrame, scores: Scores, threshold: float, replicates:
     for kind, name, members in slices(frame):
         sample = scores.take(members)
         measured = bootstrap(sample, statistic, replicates, shares=denominators(sample, threshold))
-        intervals = _careful(measured, sample.truth)
+        intervals = _careful(measured, sample)
         images, malignant = len(sample), int(sample.truth.sum())
         found.append(Subgroup(kind=kind, name=name, images=images, malignant=malignant, **intervals))
     return found
@@ -97,8 +102,8 @@ def slices(frame: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
             yield kind, str(name), (values == name).to_numpy(dtype=bool)
 
 
-def _careful(found: dict[str, Interval], truth: NDArray[np.bool_]) -> dict[str, Interval]:
-    malignant, benign = int(truth.sum()), int((~truth).sum())
+def _careful(found: dict[str, Interval], scores: Scores) -> dict[str, Interval]:
+    malignant, benign = (len(np.unique(scores.group[members])) for members in (scores.truth, ~scores.truth))
     enough = {
         "auroc": min(malignant, benign) >= FEWEST,
         "sensitivity": malignant >= FEWEST,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -149,6 +150,22 @@ def test_a_subgroup_without_an_interval_is_a_point(report: Report) -> None:
     changed = report.model_copy(update={"subgroups": rows})
     [axes] = plots.subgroup_forest(evaluated.evaluation(report.data), changed).axes
     assert axes.get_xlim()[0] > 0.5
+
+
+def test_a_subgroup_of_few_lesions_gets_no_figure_however_many_images_they_have() -> None:
+    data = evaluated.fingerprint()
+    said = evaluated.evaluation(data)
+    # Four malignant lesions, of two images each, and twenty benign ones.
+    few = np.where(np.arange(80) < 8, "face", np.where(np.arange(80) < 40, "hand", "face"))
+    report = compose(replace(said, frame=said.frame.assign(site=few)), data, "test", replicates=5)
+    face = next(row for row in report.subgroups if row.name == "face")
+    assert face.malignant == 8
+    assert face.auroc.value is None
+    assert face.sensitivity.value is None
+    assert face.specificity.value == 1.0
+    assert "| Body site: face | 48 | 8 | n/a: fewer than 5 lesions | n/a: fewer than 5 lesions | 1.000" in (
+        rendered_card(report)
+    )
 
 
 @pytest.mark.parametrize(
