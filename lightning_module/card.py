@@ -11,8 +11,9 @@ from lightning_module.acquaintance import Elsewhere
 from lightning_module.datasets import provenance
 from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES, Interval
+from lightning_module.near_duplicates import REACH
 from lightning_module.reference_standard import limitation
-from lightning_module.report import Report, intervals
+from lightning_module.report import Report, intervals, malignant_share
 from lightning_module.subgroups import CONFIRMED, FEWEST, too_few
 
 FIGURES = (
@@ -48,6 +49,8 @@ def render(
         classes=_classes(manifest),
         names=NAMES,
         fewest=FEWEST,
+        share=malignant_share(report),
+        reach=REACH,
         too_few=too_few(report.grouped_by),
         percent=percent,
         intervals=intervals(report),

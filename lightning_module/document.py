@@ -13,8 +13,9 @@ from lightning_module import acquaintance, failures, plots
 from lightning_module.datasets import provenance
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
+from lightning_module.near_duplicates import REACH
 from lightning_module.reference_standard import limitation
-from lightning_module.report import Report, intervals
+from lightning_module.report import Report, intervals, malignant_share
 from lightning_module.subgroups import FEWEST, too_few
 
 TEMPLATES = jinja2.Environment(
@@ -61,6 +62,8 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         discrimination=DISCRIMINATION,
         serving=SERVING,
         fewest=FEWEST,
+        share=malignant_share(report),
+        reach=REACH,
         too_few=too_few(report.grouped_by),
         figures={name: _data_uri(path) for name, path in pictures.items()},
         number=number,

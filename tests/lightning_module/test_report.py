@@ -168,6 +168,13 @@ def test_a_subgroup_of_few_lesions_gets_no_figure_however_many_images_they_have(
     )
 
 
+def test_predictive_values_tell_how_many_were_malignant(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Positive predictive value at the served threshold 0.5, at 50 % malignant |" in rendered_card(report)
+    assert "Negative predictive value, at 50 % malignant<" in rendered_page(report, tmp_path, monkeypatch)
+
+
 @pytest.mark.parametrize(
     ("external", "split", "told"),
     [
