@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from handler.manifest import Manifest
+from lightning_module.acquaintance import Elsewhere
 from lightning_module.datasets import provenance
 from lightning_module.document import TEMPLATES, percent
-from lightning_module.metrics import NAMES
-from lightning_module.report import Report, intervals
-from lightning_module.subgroups import FEWEST
+from lightning_module.metrics import NAMES, Interval
+from lightning_module.near_duplicates import REACH
+from lightning_module.reference_standard import limitation
+from lightning_module.report import Report, intervals, malignant_share
+from lightning_module.subgroups import CONFIRMED, FEWEST, too_few
 
 FIGURES = (
     ("roc", "precision_recall"),
@@ -33,8 +36,9 @@ def render(
     *,
     quantisation: str,
     sizes: str,
+    validation: Sequence[Mapping[str, Interval]],
     split: dict[str, Any] | None = None,
-    external: Sequence[Report] = (),
+    external: Sequence[Elsewhere] = (),
     figures_folder: str | None = None,
     training_notes: str | None = None,
 ) -> str:
@@ -45,13 +49,20 @@ def render(
         classes=_classes(manifest),
         names=NAMES,
         fewest=FEWEST,
+        share=malignant_share(report),
+        reach=REACH,
+        too_few=too_few(report.grouped_by),
         percent=percent,
         intervals=intervals(report),
+        reference_standard=limitation(report),
+        confirmed=[group for group in report.subgroups if group.kind == CONFIRMED],
         drawn=manifest.data.name == provenance.DRAWN,
         published=manifest.data.name in provenance.PUBLISHED,
         citation=CITATIONS.get(manifest.data.name),
         quantisation=quantisation,
         sizes=sizes,
+        thresholds=list(zip(report.operating_points, validation, strict=True)),
+        short=_short(report, validation),
         split=split,
         split_by="lesion and patient" if report.grouped_by == "patients" else report.grouped_by[:-1],
         external=external,
@@ -66,6 +77,13 @@ def sizes(folder: Path) -> str:
     """The weight of a bundle's parts in words."""
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".bin", ".safetensors")]
     return ", ".join(f"{path.relative_to(folder).as_posix()} {path.stat().st_size / 1e6:.1f} MB" for path in files)
+
+
+def _short(report: Report, validation: Sequence[Mapping[str, Interval]]) -> bool:
+    """Whether a threshold misses on today's processor the sensitivity that it was chosen for."""
+    reached = [found["sensitivity"].value or 0.0 for found in validation]
+    wanted = [point.chosen.sensitivity for point in report.operating_points]
+    return any(found < least for found, least in zip(reached, wanted, strict=True))
 
 
 def _classes(manifest: Manifest) -> str:

@@ -20,16 +20,29 @@ from handler.errors import BackendError, BundleError
 from handler.manifest import Manifest, Precision
 from handler.notice import NOTICE
 from handler.predictor import Predictor
-from lightning_module import assembly, card, document, evaluate, near_duplicates, options, packing, robustness
+from lightning_module import (
+    acquaintance,
+    assembly,
+    card,
+    document,
+    evaluate,
+    near_duplicates,
+    options,
+    packing,
+    robustness,
+)
+from lightning_module.acquaintance import Elsewhere
 from lightning_module.assembly import HeldOut
 from lightning_module.checkpoint import CheckpointError
 from lightning_module.datasets import Table
-from lightning_module.evaluation import RefusedImages
+from lightning_module.evaluation import RefusedImages, probabilities
 from lightning_module.evaluation import evaluate as evaluate_rows
+from lightning_module.metrics import Interval, Scores
 from lightning_module.options import PLAINLY, Reading
 from lightning_module.quantise import Quantisation
 from lightning_module.report import compose, headline
 from lightning_module.splits import Rows, Split, group_ids
+from lightning_module.thresholds import intervals
 
 CARD_FIGURES = "../docs/model"
 
@@ -86,19 +99,20 @@ def again(
 def describe(draft: Path, manifest: Manifest, table: Table, split: Split, cost: Quantisation, told: Wanted) -> Manifest:
     """Evaluate the bundle in the folder on the split's test images; add the card and the headline figures to it."""
     evaluation = evaluate_rows(draft, table, split.test)
-    resized = robustness.measure(draft, robustness.originals(told.originals)) if told.originals else None
+    trained = acquaintance.names(table, split.train)
+    originals = robustness.originals(told.originals) if told.originals else None
+    resized = robustness.measure(draft, originals, trained=trained) if originals else None
     pairs = near_duplicates.find(table, split)
     report = compose(evaluation, manifest.data, "test", resized, told.replicates, pairs)
-    elsewhere = [
-        evaluate.run(draft, folder, split="all", replicates=told.replicates, served_only=True)[1]
-        for folder in told.external
-    ]
-    print("\n".join(evaluate.summary(found) for found in [report, *elsewhere]), flush=True)
+    elsewhere = [_elsewhere(draft, folder, trained, told.replicates) for folder in told.external]
+    reports = [report, *(other.report for other in elsewhere)]
+    print("\n".join(evaluate.summary(found) for found in reports), flush=True)
     if told.figures is not None:
         document.figures(evaluation, report, told.figures)
     text = card.render(
         report,
         manifest,
+        validation=on_validation(draft, held_out(table, split.val), told.replicates),
         quantisation=str(cost),
         sizes=card.sizes(draft),
         split=manifest.report["split"],
@@ -110,10 +124,16 @@ def describe(draft: Path, manifest: Manifest, table: Table, split: Split, cost: 
     known = manifest.model_dump(exclude={"files", "created"})
     known["report"] |= {
         "test": headline(report),
-        "elsewhere": [headline(other) for other in elsewhere],
+        "elsewhere": [headline(other.report) for other in elsewhere],
         "int8": {"split": "validation"} | asdict(cost),
     }
     return packing.write_manifest(draft, known)
+
+
+def _elsewhere(draft: Path, folder: Path, trained: set[str], replicates: int) -> Elsewhere:
+    evaluation, report = evaluate.run(draft, folder, split="all", replicates=replicates, served_only=True)
+    namesakes = trained & acquaintance.names(evaluation.table, evaluation.rows)
+    return Elsewhere(report, len(namesakes), acquaintance.only_size(evaluation.table))
 
 
 def quantisation(folder: Path, unseen: HeldOut) -> Quantisation:
@@ -128,6 +148,14 @@ def quantisation(folder: Path, unseen: HeldOut) -> Quantisation:
     malignant = None if manifest.head == "sigmoid" else manifest.malignant_indices
     allowed = noted.get("allowed", assembly.MOST_AUROC_LOST)
     return assembly.compare(malignant, full, int8, unseen, float(gap), allowed)
+
+
+def on_validation(folder: Path, unseen: HeldOut, replicates: int) -> list[dict[str, Interval]]:
+    """What each threshold reaches on the validation split, by the handler and on the processor of today."""
+    manifest = Bundle.load(folder).manifest
+    probability = probabilities(manifest, _logits(folder, manifest.preferred or "fp32", unseen.items))
+    scores = Scores(unseen.truth, probability, unseen.group)
+    return [intervals(scores, point.value, replicates) for point in manifest.thresholds]
 
 
 def held_out(table: Table, rows: Rows) -> HeldOut:

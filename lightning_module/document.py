@@ -9,12 +9,14 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lightning_module import failures, plots
+from lightning_module import acquaintance, failures, plots
 from lightning_module.datasets import provenance
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
-from lightning_module.report import Report, intervals
-from lightning_module.subgroups import FEWEST
+from lightning_module.near_duplicates import REACH
+from lightning_module.reference_standard import limitation
+from lightning_module.report import Report, intervals, malignant_share
+from lightning_module.subgroups import FEWEST, too_few
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("lightning_module"),
@@ -60,11 +62,16 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         discrimination=DISCRIMINATION,
         serving=SERVING,
         fewest=FEWEST,
+        share=malignant_share(report),
+        reach=REACH,
+        too_few=too_few(report.grouped_by),
         figures={name: _data_uri(path) for name, path in pictures.items()},
         number=number,
         percent=percent,
         pairs_shown=PAIRS_SHOWN,
         intervals=intervals(report),
+        acquaintance=acquaintance.told(report),
+        reference_standard=limitation(report).replace("**", ""),
         errors={kind: len(failures.errors(evaluation, kind)) for kind, *_ in failures.KINDS},
         errors_shown=failures.SHOWN,
         drawn=report.data.name == provenance.DRAWN,

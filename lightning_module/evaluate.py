@@ -16,7 +16,7 @@ from handler.bundle import Bundle
 from handler.errors import BackendError, BundleError
 from handler.manifest import DataFingerprint, Manifest
 from handler.notice import NOTICE
-from lightning_module import datasets, document, near_duplicates, options, robustness
+from lightning_module import acquaintance, datasets, document, near_duplicates, options, robustness
 from lightning_module.checkpoint import CheckpointError, again
 from lightning_module.evaluation import Evaluation, RefusedImages, evaluate
 from lightning_module.metrics import NAMES
@@ -77,7 +77,8 @@ def run(
             "and malignant ones, so give other data or another split"
         )
     evaluation = evaluate(bundle, table, rows, threads=threads, served_only=served_only)
-    resized = robustness.measure(bundle, robustness.originals(originals), threads) if originals else None
+    trained = acquaintance.names(table, made.train) if made else None
+    resized = robustness.measure(bundle, robustness.originals(originals), threads, trained) if originals else None
     pairs = near_duplicates.find(table, made) if made else None
     return evaluation, compose(evaluation, fingerprint, split, resized, replicates, pairs)
 

@@ -127,6 +127,18 @@ def calibration(scores: Scores) -> dict[str, float]:
     }
 
 
+def ece_if_calibrated(scores: Scores, replicates: int = 1000, seed: int = 0) -> Interval:
+    """Mean and interval of the calibration error if the probabilities were right; one draw decides a whole group."""
+    _, group = np.unique(scores.group, return_inverse=True)
+    random = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(replicates):
+        truth = random.random(group.max() + 1)[group] < scores.probability
+        drawn.append(calibration(Scores(truth, scores.probability, scores.group))["ece"])
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(value=float(np.mean(drawn)), low=float(low), high=float(high))
+
+
 def everything(scores: Scores, threshold: float) -> dict[str, float]:
     """Every metric of the report, by the keys of NAMES."""
     return ranking(scores) | decisions(scores, threshold) | calibration(scores)

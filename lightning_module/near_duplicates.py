@@ -31,7 +31,8 @@ BITS = CORNER * CORNER - 1
 MOST_BITS = 48
 LEAST_CORRELATION = 0.97
 """Hashes within these bits propose a pair and the thumbnails' correlation confirms it: dark corners alone look alike.
-Of HAM10000's 50 million pairs of different lesions 1 passes, of its 3,207 pairs of one lesion, mostly retakes, 120."""
+Of HAM10000's 50 million pairs of different lesions 1 passes, of its 3,207 pairs of one lesion, mostly retakes, 118."""
+REACH = "This finds copies, not retakes: of HAM10000's 3,207 pairs of images of one lesion it finds 118."
 CHUNK = 2048
 
 

@@ -15,7 +15,17 @@ from handler.notice import NOTICE
 from lightning_module import abstention, subgroups
 from lightning_module.abstention import Abstention
 from lightning_module.evaluation import Evaluation
-from lightning_module.metrics import ECE_BINS, Interval, Scores, auroc, bootstrap, decisions, denominators, everything
+from lightning_module.metrics import (
+    ECE_BINS,
+    Interval,
+    Scores,
+    auroc,
+    bootstrap,
+    decisions,
+    denominators,
+    ece_if_calibrated,
+    everything,
+)
 from lightning_module.near_duplicates import Pair
 from lightning_module.robustness import Robustness
 from lightning_module.subgroups import Diagnosis, Subgroup
@@ -65,6 +75,7 @@ class Report(BaseModel, frozen=True):
     operating_points: list[OperatingPoint]
     precisions: list[PrecisionReport]
     melanoma: Interval | None
+    ece_if_calibrated: Interval
     subgroups: list[Subgroup]
     diagnoses: list[Diagnosis]
     abstention: Abstention
@@ -109,6 +120,7 @@ def compose(
         operating_points=[_operating_point(scores, point, threshold, replicates) for point in manifest.thresholds],
         precisions=[_precision(evaluation, name, replicates) for name in PRECISIONS if name in evaluation.logits],
         melanoma=_melanoma(evaluation, replicates),
+        ece_if_calibrated=ece_if_calibrated(scores, replicates),
         subgroups=subgroups.by_column(evaluation.frame, scores, threshold, replicates),
         diagnoses=subgroups.by_diagnosis(evaluation.frame, scores, threshold, replicates),
         abstention=abstention.measure(evaluation, threshold, replicates),
@@ -138,8 +150,14 @@ def intervals(report: Report) -> str:
     return (
         f"Brackets hold 95 % intervals: percentiles of {report.replicates:,} bootstrap replicates that draw whole "
         f"{groups}{not_images}. A share of exactly 0 or 1 is that in every replicate: its interval is that of Clopper "
-        f"and Pearson, over the {groups} that it is a share of."
+        f"and Pearson, over the {groups} that it is a share of. They hold the chance of the test sample only: behind "
+        f"all figures stands one network, of one split and one seed."
     )
+
+
+def malignant_share(report: Report) -> str:
+    """What predictive values depend on."""
+    return f"{100 * report.malignant / report.images:.0f} % malignant"
 
 
 def _grouped_by(evaluation: Evaluation) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,28 +28,42 @@ class Robustness(BaseModel, frozen=True):
     largest: float
     below_005: float
     same_label: float
+    trained_on: int | None = None
     spreads: list[float]
 
+    @property
+    def acquaintance(self) -> str:
+        """How many of the images the model was trained on, in words."""
+        if self.trained_on is None:
+            return "whether the model was trained on them was not checked"
+        return f"{self.trained_on} of them by name training images"
 
-def originals(folder: Path) -> list[bytes]:
-    """The images of a folder that are at least as large as the largest of SIZES."""
+
+def originals(folder: Path) -> dict[str, bytes]:
+    """The images of a folder, by name, that are at least as large as the largest of SIZES."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    large = []
+    large = {}
     for path in files:
         with Image.open(path) as image:
             if min(image.size) >= SIZES[0][1]:
-                large.append(path.read_bytes())
+                large[path.stem] = path.read_bytes()
     if not large:
         raise ValueError(f"{folder}: no image has a short side of {SIZES[0][1]} pixels; give the published originals")
     return large
 
 
-def measure(folder: str | Path, images: Sequence[bytes], threads: int = 2) -> Robustness:
-    """Serve each image at three sizes (Lanczos, JPEG quality 95) and compare the probabilities."""
+def measure(
+    folder: str | Path, images: Mapping[str, bytes], threads: int = 2, trained: Collection[str] | None = None
+) -> Robustness:
+    """Serve each image at three sizes (Lanczos, JPEG quality 95) and compare the probabilities.
+
+    `trained` are the names of the images that were trained on, where they are known.
+    """
     predictor = Predictor.load(folder, threads=threads)
     manifest = predictor.manifest
     columns = [
-        probabilities(manifest, predictor.logits([resized(data, min(size)) for data in images])) for size in SIZES
+        probabilities(manifest, predictor.logits([resized(data, min(size)) for data in images.values()]))
+        for size in SIZES
     ]
     probability = np.stack(columns, axis=1)
     spread = probability.max(axis=1) - probability.min(axis=1)
@@ -62,6 +76,7 @@ def measure(folder: str | Path, images: Sequence[bytes], threads: int = 2) -> Ro
         largest=float(spread.max()),
         below_005=float((spread < 0.05).mean()),
         same_label=float(np.mean([all(a == b for a, b in pairwise(row)) for row in malignant])),
+        trained_on=None if trained is None else sum(name in trained for name in images),
         spreads=[round(float(value), 5) for value in spread],
     )
 

@@ -1,4 +1,4 @@
-"""The same metrics for women and men, by age, body site, source and diagnosis: who is served worse is said."""
+"""The same metrics by how the truth is known, by sex, age, body site, source and diagnosis: who is served worse."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from lightning_module.metrics import Interval, Scores, auroc, bootstrap, decisio
 
 AGES = (0, 30, 45, 60, 75, 121)
 AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
-COLUMNS = {"sex": "Sex", "age_band": "Age", "site": "Body site", "source": "Source"}
+CONFIRMED = "Confirmed by"
+HISTOLOGY = "histology"
+COLUMNS = {"confirmed_by": CONFIRMED, "sex": "Sex", "age_band": "Age", "site": "Body site", "source": "Source"}
 FEWEST = 5
-"""Malignant, and benign, images below which a subgroup gets no interval: it would mislead."""
+"""Malignant, and benign, lesions (patients, if known) below which a subgroup gets no figure: it would mislead."""
 
 
 class Subgroup(BaseModel, frozen=True):
@@ -39,13 +41,18 @@ class Diagnosis(BaseModel, frozen=True):
     called_malignant: Interval
 
 
+def too_few(grouped_by: str) -> str:
+    """What stands instead of a figure."""
+    return f"n/a: fewer than {FEWEST} {grouped_by}"
+
+
 def age_band(age: pd.Series) -> pd.Series:
     """The band of each age; unknown stays unknown."""
     return pd.cut(age.astype("Float64"), AGES, right=False, labels=AGE_BANDS).astype("string")
 
 
 def by_column(frame: pd.DataFrame, scores: Scores, threshold: float, replicates: int = 1000) -> list[Subgroup]:
-    """Every value of sex, age band, site and source, unknown ones too."""
+    """Every value of each of COLUMNS, unknown ones too."""
 
     def statistic(sample: Scores) -> dict[str, float]:
         found = decisions(sample, threshold)
@@ -59,7 +66,7 @@ def by_column(frame: pd.DataFrame, scores: Scores, threshold: float, replicates:
     for kind, name, members in slices(frame):
         sample = scores.take(members)
         measured = bootstrap(sample, statistic, replicates, shares=denominators(sample, threshold))
-        intervals = _careful(measured, sample.truth)
+        intervals = _careful(measured, sample)
         images, malignant = len(sample), int(sample.truth.sum())
         found.append(Subgroup(kind=kind, name=name, images=images, malignant=malignant, **intervals))
     return found
@@ -82,12 +89,12 @@ def by_diagnosis(frame: pd.DataFrame, scores: Scores, threshold: float, replicat
 
 
 def slices(frame: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Kind, name and members of each subgroup; a column with a single value makes none."""
+    """Kind, name and members of each subgroup; a column with a single value makes none, but for CONFIRMED."""
     frame = frame.assign(age_band=age_band(frame["age"]))
     for column, kind in COLUMNS.items():
         values = frame[column].astype("string").fillna("unknown")
         names = list(values.value_counts().index)
-        if len(names) < 2:
+        if names == ["unknown"] or (len(names) < 2 and kind != CONFIRMED):
             continue
         if column == "age_band":
             names.sort(key=(*AGE_BANDS, "unknown").index)
@@ -95,8 +102,8 @@ def slices(frame: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
             yield kind, str(name), (values == name).to_numpy(dtype=bool)
 
 
-def _careful(found: dict[str, Interval], truth: NDArray[np.bool_]) -> dict[str, Interval]:
-    malignant, benign = int(truth.sum()), int((~truth).sum())
+def _careful(found: dict[str, Interval], scores: Scores) -> dict[str, Interval]:
+    malignant, benign = (len(np.unique(scores.group[members])) for members in (scores.truth, ~scores.truth))
     enough = {
         "auroc": min(malignant, benign) >= FEWEST,
         "sensitivity": malignant >= FEWEST,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from lightning_module.datasets.errors import require_file
 from lightning_module.datasets.reading import (
     has_columns,
@@ -23,6 +25,7 @@ METADATA = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab
 COLUMNS = ("lesion_id", "image_id", "dx", "age", "sex", "localization")
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 MALIGNANT = ("akiec", "bcc", "mel")
+CONFIRMATIONS = {"histo": "histology", "follow_up": "follow-up", "confocal": "confocal microscopy"}
 
 
 def matches(folder: Path) -> bool:
@@ -31,9 +34,9 @@ def matches(folder: Path) -> bool:
 
 
 def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False) -> Table:
-    """The table of the folder, or that of `metadata` about its images. dx_type leaks the label and is not read."""
+    """The table of the folder, or that of `metadata` about its images. dx_type leaks the label: for subgroups only."""
     path = metadata or require_file(folder, METADATA)
-    rows = read_csv(path, COLUMNS, optional=("dataset",))
+    rows = read_csv(path, COLUMNS, optional=("dataset", "dx_type"))
     diagnosis = require_values(rows["dx"].str.strip(), CLASSES, path)
     images = image_index(folder)
     present, dropped = keep_present(
@@ -54,6 +57,7 @@ def read(folder: Path, metadata: Path | None = None, allow_missing: bool = False
             "sex": known(rows["sex"]).str.lower(),
             "site": known(rows["localization"]).str.lower(),
             "source": known(rows["dataset"]) if "dataset" in rows else NAME,
+            "confirmed_by": known(rows["dx_type"]).replace(CONFIRMATIONS) if "dx_type" in rows else pd.NA,
         },
         root=folder,
         layout=NAME,

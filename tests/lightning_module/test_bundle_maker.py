@@ -83,6 +83,8 @@ def test_a_bundle_is_described_again_without_its_checkpoint(made: Made, tmp_path
     assert "# Model card: lesion 1.0.1" in card
     assert "int8 changes ROC AUC by" in card
     assert "labelled so" in card
+    assert "the images that it was trained on included" in card
+    assert "never trained on" not in card
 
 
 def test_every_precision_gives_what_the_checkpoint_gives(made: Made) -> None:

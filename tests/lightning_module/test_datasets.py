@@ -78,11 +78,22 @@ def test_what_leaks_the_label_is_not_in_the_table(folders: dict[str, Path]) -> N
     assert set(datasets.FEATURES) == {"age", "sex", "site"}
     for published in ("ham10000", "isic2024"):
         frame = datasets.load(folders[published]).frame
-        text = frame.drop(columns=["diagnosis"]).to_csv()
+        text = frame.drop(columns=["diagnosis", "confirmed_by"]).to_csv()
         assert list(frame.columns) == list(DTYPES)
         assert "histo" not in text
         assert "Malignant" not in text
         assert "99.0" not in text
+
+
+def test_how_a_diagnosis_was_confirmed_is_read_and_leaves_the_fingerprint_as_it_was(tmp_path: Path) -> None:
+    folder = synthetic.render(tmp_path / "ham", COUNT, layout="ham10000", size=SIZE)
+    before = datasets.load(folder)
+    assert set(before.frame["confirmed_by"]) == {"histology"}
+    published = folder / "HAM10000_metadata.csv"
+    published.write_text(published.read_text().replace("histo", "follow_up"))
+    after = datasets.load(folder)
+    assert set(after.frame["confirmed_by"]) == {"follow-up"}
+    assert after.fingerprint() == before.fingerprint()
 
 
 def test_an_archived_table_survives_pickling(folders: dict[str, Path]) -> None:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from lightning_module.metrics import Interval, Scores, bootstrap, bootstrap_samples, everything, ranking
+from lightning_module.metrics import (
+    Interval,
+    Scores,
+    bootstrap,
+    bootstrap_samples,
+    ece_if_calibrated,
+    everything,
+    ranking,
+)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +96,27 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert found.high is not None
         covered += found.low <= 0.5 <= found.high
     assert covered >= 34
+
+
+def test_a_calibrated_model_shows_the_calibration_error_that_its_scores_lead_to_expect() -> None:
+    random = np.random.default_rng(5)
+    probability = random.random(300)
+    truth = random.random(300) < probability
+    calibrated = Scores(truth, probability, np.arange(300).astype(str))
+    expected = ece_if_calibrated(calibrated, replicates=200)
+    assert expected.low is not None
+    assert expected.high is not None
+    assert 0 < expected.low < everything(calibrated, 0.5)["ece"] < expected.high
+    overconfident = Scores(truth, np.where(probability > 0.5, 0.99, 0.01), calibrated.group)
+    assert everything(overconfident, 0.5)["ece"] > (ece_if_calibrated(overconfident, replicates=200).high or 1)
+
+
+def test_lesions_of_many_images_leave_more_of_the_calibration_error_to_chance() -> None:
+    probability = np.repeat(np.linspace(0.05, 0.95, 30), 10)
+    truth = probability > 0.5
+    lesions = ece_if_calibrated(Scores(truth, probability, np.repeat(np.arange(30), 10).astype(str)), 100)
+    images = ece_if_calibrated(Scores(truth, probability, np.arange(300).astype(str)), 100)
+    assert (lesions.value or 0) > (images.value or 1)
 
 
 def test_what_is_rounded_to_zero_has_no_minus() -> None:
