@@ -163,6 +163,7 @@ class LesionData(pl.LightningDataModule):
             "fingerprint": asdict(self.table.fingerprint()),
             "split": {name: self.hparams[name] for name in kept},
             "rows": {name: len(rows) for name, rows in self.split.parts().items()},
+            "digests": splits.digests(self.table, self.split),
         }
 
     def class_counts(self) -> list[int]:

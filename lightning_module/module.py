@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
 from handler.geometry import Geometry
-from lightning_module import losses, networks, schedules
+from lightning_module import losses, networks, schedules, splits
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
 from lightning_module.occlusion import RandomOcclusion
@@ -167,6 +167,8 @@ class LesionModule(pl.LightningModule):
                 f"{then['split']}; this is {now['fingerprint']['name']}, {now['fingerprint']['rows']} rows, split by "
                 f"{now['split']}. Give the same data and split, or train in another trainer.default_root_dir."
             )
+        if same and (changed := splits.other_parts(then.get("digests", {}), now["digests"])):
+            raise UnfitSetting(changed)
         if not fitting:
             self.data.resize(checkpoint["hyper_parameters"]["geometry"]["size"])
 
