@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
 from handler.geometry import Geometry
-from lightning_module import losses, networks, schedules, splits
+from lightning_module import losses, networks, resumption, schedules, splits
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
 from lightning_module.occlusion import RandomOcclusion
@@ -169,7 +169,9 @@ class LesionModule(pl.LightningModule):
             )
         if same and (changed := splits.other_parts(then.get("digests", {}), now["digests"])):
             raise UnfitSetting(changed)
-        if not fitting:
+        if fitting:
+            resumption.check_restored(checkpoint["hyper_parameters"], dict(self.hparams))
+        else:
             self.data.resize(checkpoint["hyper_parameters"]["geometry"]["size"])
 
     @staticmethod
