@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from handler.geometry import Geometry
-from lightning_module import cache, splits
+from lightning_module import cache, scrutiny, splits
 from lightning_module.datasets.errors import UnknownValues
 from lightning_module.datasets.table import Table
 from lightning_module.options import Reading
@@ -131,6 +131,9 @@ class LesionData(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Decode once, on one process only; every unreadable image is named before training starts."""
         self.setup()
+        shares = {name: self.hparams[name] for name in ("val", "test") if name == "test" or not self.hparams["folds"]}
+        for line in scrutiny.remarks(self.table, self.split, shares):
+            print(f"warning: {line}", flush=True)
         self._array(self._cache_size())
         self._array(self.size)
 

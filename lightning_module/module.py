@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
 from handler.geometry import Geometry
-from lightning_module import losses, networks, resumption, schedules, splits
+from lightning_module import losses, networks, resumption, schedules, scrutiny, splits
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
 from lightning_module.occlusion import RandomOcclusion
@@ -88,6 +88,7 @@ class LesionModule(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Class weights come from the training rows."""
         if stage == "fit":
+            scrutiny.require_both(self.data.table, self.data.train_rows)
             self.loss = self._loss(self.data.class_counts())
 
     def forward(self, pixels: Tensor) -> Tensor:
