@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 
 DATA   ?= data/ham10000
 CONFIG ?= ham10000
-CKPT   ?= runs/lesion/best.ckpt
+CKPT   ?= $(or $(shell sed -n 's/^  default_root_dir: *//p' lightning_module/configs/$(CONFIG).yaml),runs/lesion)/best.ckpt
 BUNDLE ?= bundles/lesion
 REPORT ?= reports/lesion
 # A CPU build of torch may already be configured for pip; elsewhere this takes the CUDA build.
@@ -35,7 +35,7 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 train: $(VENV)/.dev ## train: make train DATA=path/to/ham10000 [CONFIG=ham10000] [ARGS="--trainer.max_epochs 3"]
 	$(PY) -m lightning_module fit --config lightning_module/configs/$(CONFIG).yaml --data.folder $(DATA) $(ARGS)
 
-bundle: $(VENV)/.dev ## calibrate and quantise a checkpoint: make bundle CKPT=runs/lesion/best.ckpt DATA=...
+bundle: $(VENV)/.dev ## calibrate and quantise a checkpoint: make bundle DATA=... [CONFIG=ham10000] [CKPT=runs/lesion/best.ckpt]
 	$(PY) -m lightning_module bundle --ckpt $(CKPT) --data $(DATA) --output $(BUNDLE) $(ARGS)
 
 evaluate: $(VENV)/.dev ## report on a bundle: make evaluate BUNDLE=bundles/lesion DATA=...

@@ -23,7 +23,7 @@ from lightning_module.datasets.rendering import LOOKS, lesion_jpeg
 from lightning_module.description import PLAIN, Wanted, add_options, describe, held_out, wanted
 from lightning_module.evaluation import RefusedImages
 from lightning_module.options import PLAINLY, Reading
-from lightning_module.splits import Rows
+from lightning_module.splits import Rows, digests
 
 FITTING_IMAGES = 1500
 # Larger drawings are so smooth that a trained model calls them blurred.
@@ -70,11 +70,12 @@ def make(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
+        made = {"settings": source.split, "images": source.rows, "digests": digests(table, split)}
         known = {
             "version": version,
             "data": source.data,
             "licence": _licence(source.data.licence),
-            "report": {"split": {"settings": source.split, "images": source.rows}, "reading": reading.record()},
+            "report": {"split": made, "reading": reading.record()},
         }
         print(f"calibrating and quantising {source.trained.architecture} on {table.root}", flush=True)
         manifest, quantisation = assembly.assemble(

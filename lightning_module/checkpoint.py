@@ -31,6 +31,7 @@ class Checkpoint:
     data: DataFingerprint
     split: dict[str, Any]
     rows: dict[str, int]
+    digests: dict[str, str]
     reading: dict[str, Any]
 
     @classmethod
@@ -63,8 +64,14 @@ class Checkpoint:
             normalisation=Normalisation(mean=tuple(described["mean"]), std=tuple(described["std"])),
         )
         data = described["data"]
-        fingerprint, reading = DataFingerprint(**data["fingerprint"]), dict(data.get("reading", {}))
-        return cls(trained, fingerprint, dict(data["split"]), dict(data["rows"]), reading)
+        return cls(
+            trained,
+            DataFingerprint(**data["fingerprint"]),
+            dict(data["split"]),
+            dict(data["rows"]),
+            dict(data.get("digests", {})),
+            dict(data.get("reading", {})),
+        )
 
     def check(self, table: Table) -> None:
         """Raises CheckpointError unless this is the data of the training, with the classes that the network knows."""
@@ -86,11 +93,11 @@ class Checkpoint:
 
     def parts(self, table: Table) -> splits.Split:
         """The split of the training, row for row."""
-        return again(table, self.split, self.rows)
+        return again(table, self.split, self.rows, self.digests)
 
 
-def again(table: Table, split: dict[str, Any], rows: dict[str, int]) -> splits.Split:
-    """The split that these settings made; CheckpointError when the rows are not as many as then."""
+def again(table: Table, split: dict[str, Any], rows: dict[str, int], digests: dict[str, str]) -> splits.Split:
+    """The split that these settings made; CheckpointError when it is another one, by its sizes or noted digests."""
     found: splits.Split
     if split["folds"]:
         found = splits.kfold(table, split["folds"], split["test"], split["seed"])[split["fold"]]
@@ -99,4 +106,6 @@ def again(table: Table, split: dict[str, Any], rows: dict[str, int]) -> splits.S
     sizes = {name: len(part) for name, part in found.parts().items()}
     if sizes != rows:
         raise CheckpointError(f"the split cannot be made again: {sizes} rows now, {rows} when the model was trained")
+    if changed := splits.other_parts(digests, splits.digests(table, found)):
+        raise CheckpointError(changed)
     return found

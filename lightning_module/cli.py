@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from lightning_module import tracking
+from lightning_module import resumption, tracking
 from lightning_module.callbacks import AtomicCheckpointIO, PromptEnd, Throughput
 from lightning_module.datamodule import LesionData
 from lightning_module.datasets.errors import DatasetError
@@ -75,6 +75,8 @@ class LesionCLI(LightningCLI):
             if fitting:
                 tracking.take_up(config.trainer.logger, folder)
                 config.trainer.enable_autolog_hparams &= tracking.logs_parameters(config.trainer.logger)
+        if fitting and config.ckpt_path is not None:
+            resumption.check(str(config.ckpt_path), folder, resumption.shaping(config))
         if config.ckpt_path is not None:
             # The checkpoint's weights follow; pretrained ones would be fetched for nothing.
             config.model.weights = None
@@ -93,6 +95,8 @@ class LesionCLI(LightningCLI):
         callbacks: list[pl.Callback] = [*(config.callbacks or []), PromptEnd(), Throughput()]
         if not config.fast_dev_run:
             callbacks += _checkpoints(root)
+            if self.subcommand == "fit":
+                callbacks.append(resumption.NotedSettings(Path(root), resumption.shaping(self.config.fit)))
             if config.logger in (None, True):
                 board = TensorBoardLogger(root, name="logs")
                 kwargs["logger"] = [board, CSVLogger(root, name="logs", version=f"version_{board.version}")]

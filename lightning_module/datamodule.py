@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from handler.geometry import Geometry
-from lightning_module import cache, splits
+from lightning_module import cache, scrutiny, splits
 from lightning_module.datasets.errors import UnknownValues
 from lightning_module.datasets.table import Table
 from lightning_module.options import Reading
@@ -132,6 +132,9 @@ class LesionData(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Decode once, on one process only; every unreadable image is named before training starts."""
         self.setup()
+        shares = {name: self.hparams[name] for name in ("val", "test") if name == "test" or not self.hparams["folds"]}
+        for line in scrutiny.remarks(self.table, self.split, shares):
+            print(f"warning: {line}", flush=True)
         self._array(self._cache_size())
         self._array(self.size)
 
@@ -164,6 +167,7 @@ class LesionData(pl.LightningDataModule):
             "fingerprint": self.table.fingerprint().model_dump(),
             "split": {name: self.hparams[name] for name in kept},
             "rows": {name: len(rows) for name, rows in self.split.parts().items()},
+            "digests": splits.digests(self.table, self.split),
         }
 
     def class_counts(self) -> list[int]:

@@ -93,7 +93,7 @@ def made_with(manifest: Manifest, table: datasets.Table, found: DataFingerprint,
     made = manifest.report.get("split")
     if not made:
         raise ValueError("the bundle does not tell how its data was split: give --split all")
-    return again(table, made["settings"], made["images"])
+    return again(table, made["settings"], made["images"], made.get("digests", {}))
 
 
 def summary(report: Report) -> str:

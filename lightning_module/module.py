@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
 from handler.geometry import Geometry
-from lightning_module import losses, networks, schedules
+from lightning_module import losses, networks, resumption, schedules, scrutiny, splits
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
 from lightning_module.occlusion import RandomOcclusion
@@ -92,6 +92,7 @@ class LesionModule(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Class weights come from the training rows."""
         if stage == "fit":
+            scrutiny.require_both(self.data.table, self.data.train_rows)
             self.loss = self._loss(self.data.class_counts())
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -171,7 +172,11 @@ class LesionModule(pl.LightningModule):
                 f"{then['split']}; this is {now['fingerprint']['name']}, {now['fingerprint']['rows']} rows, split by "
                 f"{now['split']}. Give the same data and split, or train in another trainer.default_root_dir."
             )
-        if not fitting:
+        if same and (changed := splits.other_parts(then.get("digests", {}), now["digests"])):
+            raise UnfitSetting(changed)
+        if fitting:
+            resumption.check_restored(checkpoint["hyper_parameters"], dict(self.hparams))
+        else:
             self.data.resize(checkpoint["hyper_parameters"]["geometry"]["size"])
 
     @staticmethod

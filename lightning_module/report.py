@@ -30,6 +30,7 @@ from lightning_module.near_duplicates import Pair
 from lightning_module.robustness import Robustness
 from lightning_module.subgroups import Diagnosis, Subgroup
 
+GROUPS = "groups"
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 
 
@@ -147,6 +148,8 @@ def intervals(report: Report) -> str:
     """How the intervals in brackets were made, in a sentence or two."""
     groups = report.grouped_by
     not_images = "" if groups == "images" else ", not images"
+    if groups == GROUPS:
+        not_images = " (the images of one lesion or patient where the data names it, else a single image)"
     return (
         f"Brackets hold 95 % intervals: percentiles of {report.replicates:,} bootstrap replicates that draw whole "
         f"{groups}{not_images}. A share of exactly 0 or 1 is that in every replicate: its interval is that of Clopper "
@@ -161,8 +164,12 @@ def malignant_share(report: Report) -> str:
 
 
 def _grouped_by(evaluation: Evaluation) -> str:
-    known = evaluation.frame.notna().any()
-    return "patients" if known["patient"] else "lesions" if known["lesion"] else "images"
+    known = evaluation.frame[["patient", "lesion"]].notna()
+    if known["patient"].all():
+        return "patients"
+    if known["patient"].any() or not known["lesion"].all():
+        return GROUPS if known.any(axis=None) else "images"
+    return "lesions"
 
 
 def _everything(scores: Scores, threshold: float, replicates: int) -> dict[str, Interval]:

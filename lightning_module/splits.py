@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+import sklearn
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -37,6 +39,26 @@ class Split:
     def parts(self) -> dict[str, Rows]:
         """The three parts by name."""
         return {"train": self.train, "val": self.val, "test": self.test}
+
+
+def digests(table: Table, split: Split) -> dict[str, str]:
+    """For each part, a digest of which images it holds, independent of their order."""
+    paths = table.frame["path"]
+    return {
+        name: hashlib.sha256("\n".join(sorted(paths.iloc[rows])).encode()).hexdigest()
+        for name, rows in split.parts().items()
+    }
+
+
+def other_parts(then: dict[str, str], now: dict[str, str]) -> str:
+    """A line on the parts whose images are no longer the same, with what may have caused it; empty where none is."""
+    changed = [name for name in now if name in then and then[name] != now[name]]
+    if not changed:
+        return ""
+    return (
+        f"The split cannot be made again: {', '.join(changed)} would hold other images than in the training. "
+        f"Scikit-learn splits otherwise since 1.8, and this is {sklearn.__version__}: install the training's version."
+    )
 
 
 def group_ids(frame: pd.DataFrame) -> Rows:

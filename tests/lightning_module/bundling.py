@@ -9,7 +9,7 @@ import torch
 
 from handler.networks import build
 from lightning_module.datasets import load, synthetic
-from lightning_module.splits import grouped
+from lightning_module.splits import digests, grouped
 
 CLASSES = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
 MALIGNANT = ["akiec", "bcc", "mel"]
@@ -24,7 +24,7 @@ def rendered(folder: Path, seed: int = 1) -> Path:
 def checkpoint(path: Path, folder: Path, **changes: Any) -> Path:
     """What `fit` saves, with random weights, as if the images were published; `changes` replace hyper-parameters."""
     table = load(folder)
-    rows = {name: len(part) for name, part in grouped(table).parts().items()}
+    split = grouped(table)
     torch.manual_seed(0)
     described = {
         "architecture": "small_cnn",
@@ -39,7 +39,8 @@ def checkpoint(path: Path, folder: Path, **changes: Any) -> Path:
             "layout": table.layout,
             "fingerprint": table.fingerprint().model_dump() | PUBLISHED,
             "split": {"test": 0.15, "val": 0.15, "seed": 0, "folds": None, "fold": 0},
-            "rows": rows,
+            "rows": {name: len(part) for name, part in split.parts().items()},
+            "digests": digests(table, split),
         },
     } | changes
     network = build("small_cnn", len(CLASSES))

@@ -18,6 +18,7 @@ from handler.errors import BundleError
 from handler.notice import NOTICE
 from handler.predictor import Prediction, Predictor
 from lightning_module import bundle_maker, description, document, evaluate
+from lightning_module.checkpoint import CheckpointError
 from lightning_module.datasets import load, synthetic
 from lightning_module.description import Wanted
 from lightning_module.evaluation import Evaluation
@@ -85,6 +86,13 @@ def test_a_bundle_is_described_again_without_its_checkpoint(made: Made, tmp_path
     assert "labelled so" in card
     assert "the images that it was trained on included" in card
     assert "never trained on" not in card
+
+
+def test_a_bundle_is_not_evaluated_on_a_split_that_was_made_otherwise(made: Made) -> None:
+    manifest = Bundle.load(made.bundle).manifest
+    manifest.report["split"]["digests"]["test"] = "0" * 64
+    with pytest.raises(CheckpointError, match=r"test would hold other images than in the training.*Scikit-learn"):
+        evaluate.made_with(manifest, load(made.data), manifest.data, "test")
 
 
 def test_every_precision_gives_what_the_checkpoint_gives(made: Made) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_module import bundle_maker
+from lightning_module import bundle_maker, splits
 from lightning_module.checkpoint import Checkpoint, CheckpointError
 from lightning_module.datasets import load
 from tests.lightning_module.bundling import CLASSES, checkpoint, rendered
@@ -63,6 +63,36 @@ def test_another_split_is_refused(data: Path, tmp_path: Path) -> None:
     found.rows["test"] += 1
     with pytest.raises(CheckpointError, match="split cannot be made again"):
         found.parts(load(data))
+
+
+@pytest.fixture
+def scikit_learn_splits_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rows a part as before, but two of them have changed places."""
+    grouped = splits.grouped
+
+    def otherwise(*given: Any) -> splits.Split:
+        made = grouped(*given)
+        made.train[-1], made.test[-1] = made.test[-1], made.train[-1]
+        return made
+
+    monkeypatch.setattr(splits, "grouped", otherwise)
+
+
+@pytest.mark.usefixtures("scikit_learn_splits_otherwise")
+def test_other_images_in_parts_of_the_same_size_are_refused(data: Path, tmp_path: Path) -> None:
+    found = Checkpoint.load(checkpoint(tmp_path / "a.ckpt", data))
+    with pytest.raises(CheckpointError, match=r"train, test would hold other images.*Scikit-learn"):
+        found.parts(load(data))
+
+
+@pytest.mark.usefixtures("scikit_learn_splits_otherwise")
+def test_a_checkpoint_that_noted_no_images_is_taken_by_its_sizes(data: Path, tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "a.ckpt", data)
+    saved = torch.load(path, weights_only=True)
+    del saved["hyper_parameters"]["data"]["digests"]
+    torch.save(saved, path)
+    found = Checkpoint.load(path)
+    assert {name: len(rows) for name, rows in found.parts(load(data)).parts().items()} == found.rows
 
 
 def test_weights_that_are_not_finite_are_refused(data: Path, tmp_path: Path) -> None:

@@ -23,6 +23,21 @@ def test_every_command_is_offered(argv: list[str], status: int, capsys: pytest.C
     assert ("'nonsense'" in text) == (argv == ["nonsense"])
 
 
+@pytest.mark.parametrize(
+    ("words", "checkpoint"),
+    [
+        ([], "runs/lesion/best.ckpt"),
+        (["CONFIG=ham10000_clear"], "runs/lesion_clear/best.ckpt"),
+        (["CONFIG=ham10000_clear", "CKPT=mine.ckpt"], "mine.ckpt"),
+    ],
+)
+def test_a_bundle_is_made_from_the_checkpoint_of_its_configuration(words: list[str], checkpoint: str) -> None:
+    printed = subprocess.run(
+        ["make", "--dry-run", "bundle", *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert f"--ckpt {checkpoint} " in printed.stdout
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_offered_command_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -61,6 +61,18 @@ def test_a_training_is_not_resumed_on_other_data_but_tested_there(folder: Path, 
     main(arguments(other, run, command="test"))
 
 
+def test_a_training_is_not_resumed_or_tested_on_a_split_that_was_made_otherwise(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    main(arguments(folder, run, "--trainer.max_epochs=1"))
+    for name in ("last.ckpt", "best.ckpt"):
+        checkpoint = saved(run / name)
+        checkpoint["hyper_parameters"]["data"]["digests"]["val"] = "0" * 64
+        torch.save(checkpoint, run / name)
+    for command in ("fit", "test"):
+        with pytest.raises(SystemExit, match=r"error: The split cannot be made again: val would.*Scikit-learn"):
+            main(arguments(folder, run, "--trainer.max_epochs=2", command=command))
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [

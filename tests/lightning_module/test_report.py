@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -17,7 +18,7 @@ from lightning_module import abstention, card, datasets, document, plots
 from lightning_module.datasets import synthetic
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import Interval
-from lightning_module.report import Report, compose
+from lightning_module.report import Report, compose, intervals
 from tests.lightning_module import evaluated
 
 
@@ -25,6 +26,34 @@ from tests.lightning_module import evaluated
 def report() -> Report:
     data = evaluated.fingerprint()
     return compose(evaluated.evaluation(data), data, "test", replicates=50)
+
+
+@pytest.mark.parametrize(
+    ("lesions", "patients", "groups"),
+    [
+        (80, 0, "lesions"),
+        (80, 80, "patients"),
+        (0, 80, "patients"),
+        (0, 0, "images"),
+        (1, 0, "groups"),
+        (80, 1, "groups"),
+        (79, 1, "groups"),
+    ],
+)
+def test_groups_are_called_lesions_or_patients_only_where_every_image_has_one(
+    lesions: int, patients: int, groups: str
+) -> None:
+    data = evaluated.fingerprint()
+    found = evaluated.evaluation(data)
+    named = {
+        column: [f"{number // 2}" if number < count else None for number in range(80)]
+        for column, count in (("lesion", lesions), ("patient", patients))
+    }
+    frame = found.frame.assign(**{name: pd.array(values, "string") for name, values in named.items()})
+    told = compose(replace(found, frame=frame), data, "test", replicates=5)
+    assert told.grouped_by == groups
+    assert f"draw whole {groups}" in intervals(told)
+    assert ("where the data names it" in intervals(told)) == (groups == "groups")
 
 
 REACHED = {"sensitivity": Interval(value=0.96, low=0.9, high=1.0), "specificity": Interval(value=0.5)}

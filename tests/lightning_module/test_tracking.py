@@ -98,8 +98,8 @@ def test_wandb_is_told_not_to_overwrite_the_run(folder: Path, tmp_path: Path) ->
 
 def test_mlflow_is_not_given_parameters_that_may_have_changed(folder: Path, tmp_path: Path) -> None:
     for epochs in (1, 2):
-        fit(folder, tmp_path / "run", MLFlowLogger, epochs, f"--model.weight_decay=0.{epochs}")
-    assert [told["weight_decay"] for told in _Tracker.runs["run 0"] if "weight_decay" in told] == [0.1]
+        fit(folder, tmp_path / "run", MLFlowLogger, epochs, f"--model.channels_last={epochs == 1}")
+    assert [told["channels_last"] for told in _Tracker.runs["run 0"] if "channels_last" in told] == [True]
 
 
 @pytest.mark.parametrize("other", ["--resume=false", "--trainer.logger.tracking_uri=there"])
