@@ -18,6 +18,7 @@ from lightning_module.datasets import synthetic
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import Interval
 from lightning_module.report import Report, compose
+from lightning_module.robustness import Robustness
 from tests.lightning_module import evaluated
 
 
@@ -112,6 +113,7 @@ def test_the_figures_of_histology_stand_beside_those_of_all(
     assert f"On the 60 images whose diagnosis histology confirmed (40 malignant), {found}**" in text
     assert "follow-up 20 (0 malignant)" in text
     assert "| histology | 60 | 40 |" in text
+    assert f"(#reference-standard)) | **{proven.auroc.text()}** |" in text
     assert "Confirmed by: histology" not in text
     assert found in rendered_page(report, tmp_path, monkeypatch)
 
@@ -166,6 +168,28 @@ def test_a_subgroup_of_few_lesions_gets_no_figure_however_many_images_they_have(
     assert "| Body site: face | 48 | 8 | n/a: fewer than 5 lesions | n/a: fewer than 5 lesions | 1.000" in (
         rendered_card(report)
     )
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "told"), [(None, "was not checked"), (3, "3 of them under the name of a training image")]
+)
+def test_originals_that_were_trained_on_are_told(
+    report: Report, trained_on: int | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Robustness(
+        images=4,
+        sizes=["600x450"],
+        median=0.0,
+        ninetieth=0.0,
+        largest=0.0,
+        below_005=1.0,
+        same_label=1.0,
+        trained_on=trained_on,
+        spreads=[0.0] * 4,
+    )
+    changed = report.model_copy(update={"robustness": found})
+    assert told in rendered_card(changed)
+    assert told in rendered_page(changed, tmp_path, monkeypatch)
 
 
 def test_predictive_values_tell_how_many_were_malignant(
