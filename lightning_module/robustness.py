@@ -36,7 +36,7 @@ class Robustness(BaseModel, frozen=True):
         """How many of the images the model was trained on, in words."""
         if self.trained_on is None:
             return "whether the model was trained on them was not checked"
-        return f"{self.trained_on} of them by name training images"
+        return f"{self.trained_on} of them under the name of a training image"
 
 
 def originals(folder: Path) -> dict[str, bytes]:

@@ -7,19 +7,19 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from scipy.stats import binomtest
 
-from lightning_module import abstention, card, datasets, document, plots
+from lightning_module import abstention, datasets, document, plots
 from lightning_module.datasets import synthetic
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import Interval
 from lightning_module.report import Report, compose, intervals
 from tests.lightning_module import evaluated
+from tests.lightning_module.rendered import rendered_card, rendered_page
 
 
 @pytest.fixture(scope="module")
@@ -54,23 +54,6 @@ def test_groups_are_called_lesions_or_patients_only_where_every_image_has_one(
     assert told.grouped_by == groups
     assert f"draw whole {groups}" in intervals(told)
     assert ("where the data names it" in intervals(told)) == (groups == "groups")
-
-
-REACHED = {"sensitivity": Interval(value=0.96, low=0.9, high=1.0), "specificity": Interval(value=0.5)}
-
-
-def rendered_card(report: Report, reached: dict[str, Interval] = REACHED) -> str:
-    return card.render(report, evaluated.manifest(report.data), quantisation="", sizes="", validation=[reached])
-
-
-def rendered_page(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The page without its pictures."""
-    picture = folder / "picture.png"
-    picture.touch()
-    monkeypatch.setattr(document, "_save", lambda *_: picture)
-    monkeypatch.setattr(document.failures, "sheet", lambda _: object())
-    document.write(evaluated.evaluation(report.data), report, folder)
-    return (folder / "report.html").read_text()
 
 
 def with_images(evaluation: Evaluation, rows: range, folder: Path) -> Evaluation:
@@ -121,44 +104,6 @@ def test_no_interval_without_a_width_is_printed(
         assert "of Clopper and Pearson, over the lesions" in text
 
 
-def test_a_threshold_tells_what_it_reaches_on_validation_and_whether_that_falls_short(report: Report) -> None:
-    text = rendered_card(report)
-    assert "| **95 %** | 0.5 | 0.960 [0.900, 1.000] | 0.500 |" in text
-    assert "falls short" not in text
-    text = rendered_card(report, REACHED | {"sensitivity": Interval(value=0.94, low=0.9, high=0.98)})
-    assert "| **95 %** | 0.5 | 0.940 [0.900, 0.980] | 0.500 |" in text
-    assert "falls short" in text
-
-
-def test_the_figures_of_histology_stand_beside_those_of_all(
-    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proven, followed = (row for row in report.subgroups if row.kind == "Confirmed by")
-    assert (proven.name, proven.images, proven.malignant) == ("histology", 60, 40)
-    assert (followed.name, followed.images, followed.malignant) == ("follow-up", 20, 0)
-    text = rendered_card(report)
-    found = f"ROC AUC is {proven.auroc.text()} and specificity {proven.specificity.text()}"
-    assert f"On the 60 images whose diagnosis histology confirmed (40 malignant), {found}**" in text
-    assert "follow-up 20 (0 malignant)" in text
-    assert "| histology | 60 | 40 |" in text
-    assert "Confirmed by: histology" not in text
-    assert found in rendered_page(report, tmp_path, monkeypatch)
-
-
-def test_where_nothing_tells_how_diagnoses_were_confirmed_the_card_says_so(report: Report) -> None:
-    silent = [row for row in report.subgroups if row.kind != "Confirmed by"]
-    text = rendered_card(report.model_copy(update={"subgroups": silent}))
-    assert "How the diagnoses were confirmed is not told by the data." in text
-    assert "| Confirmed by |" not in text
-
-
-def test_where_every_diagnosis_was_confirmed_alike_the_card_says_so() -> None:
-    data = evaluated.fingerprint()
-    said = evaluated.evaluation(data)
-    alike = replace(said, frame=said.frame.assign(confirmed_by="histology"))
-    assert "Every diagnosis was confirmed by histology." in rendered_card(compose(alike, data, "test", replicates=2))
-
-
 @pytest.mark.parametrize("low", [0.02, 0.55, 0.973, 0.9999])
 def test_the_axis_of_the_subgroups_ends_at_one_and_its_labels_do_not_overlap(report: Report, low: float) -> None:
     found = Interval(value=(low + 1) / 2, low=low, high=1.0)
@@ -179,48 +124,6 @@ def test_a_subgroup_without_an_interval_is_a_point(report: Report) -> None:
     changed = report.model_copy(update={"subgroups": rows})
     [axes] = plots.subgroup_forest(evaluated.evaluation(report.data), changed).axes
     assert axes.get_xlim()[0] > 0.5
-
-
-def test_a_subgroup_of_few_lesions_gets_no_figure_however_many_images_they_have() -> None:
-    data = evaluated.fingerprint()
-    said = evaluated.evaluation(data)
-    # Four malignant lesions, of two images each, and twenty benign ones.
-    few = np.where(np.arange(80) < 8, "face", np.where(np.arange(80) < 40, "hand", "face"))
-    report = compose(replace(said, frame=said.frame.assign(site=few)), data, "test", replicates=5)
-    face = next(row for row in report.subgroups if row.name == "face")
-    assert face.malignant == 8
-    assert face.auroc.value is None
-    assert face.sensitivity.value is None
-    assert face.specificity.value == 1.0
-    assert "| Body site: face | 48 | 8 | n/a: fewer than 5 lesions | n/a: fewer than 5 lesions | 1.000" in (
-        rendered_card(report)
-    )
-
-
-def test_predictive_values_tell_how_many_were_malignant(
-    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert "Positive predictive value at the served threshold 0.5, at 50 % malignant |" in rendered_card(report)
-    assert "Negative predictive value, at 50 % malignant<" in rendered_page(report, tmp_path, monkeypatch)
-
-
-@pytest.mark.parametrize(
-    ("external", "split", "told"),
-    [
-        (False, "test", "No lesion of it was trained on."),
-        (False, "train", "The model was trained on these images."),
-        (False, "val", "thresholds and limits were chosen on these images."),
-        (False, "all", "These include the images that the model was trained on."),
-        (True, "all", "whether it shares images with the training data was not checked."),
-    ],
-)
-def test_a_report_tells_what_the_model_had_seen_of_its_images(
-    report: Report, external: bool, split: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    of = report.model_copy(update={"external": external, "split": split})
-    page = rendered_page(of, tmp_path, monkeypatch)
-    assert told in page
-    assert ("No lesion of it was trained on" in page) == (split == "test")
 
 
 def test_published_data_is_named_with_its_licence_citation_and_patients(
