@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from lightning_module.__main__ import main
 from lightning_module.datasets import synthetic
-from tests.lightning_module.test_fit import arguments
+from tests.lightning_module.training import ROOT, arguments
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,9 @@ def test_all_settings_that_differ_are_named_also_for_a_checkpoint_given_by_name(
 
 def test_more_epochs_and_other_means_may_come(folder: Path, run: Path) -> None:
     means = ("--data.workers=1", "--trainer.logger=false", "--trainer.precision=bf16-mixed", "--model.compile=false")
-    main(arguments(folder, run, "--trainer.max_epochs=2", "--trainer.log_every_n_steps=3", *means))
+    words = arguments(folder, run, "--trainer.max_epochs=2", "--trainer.log_every_n_steps=3", *means)
+    # A process of its own: one that reads images is forked, and pytest's workers talk over what it would inherit.
+    subprocess.run([sys.executable, "-m", "lightning_module", *words], cwd=ROOT, check=True, capture_output=True)
     assert torch.load(run / "last.ckpt", weights_only=True)["epoch"] == 1
 
 
