@@ -131,6 +131,8 @@ class Client(_Asker[httpx.Client]):
                 batch.settle(self._ask("POST", "/v1/predict", batch.form()))
             except ApiError as error:
                 batch.refuse(error)
+            except NoAnswer:
+                break  # the others keep their answers
         return batch.answers()
 
     def compare(self, images: Images) -> Comparison:
@@ -196,6 +198,8 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
                 batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
             except ApiError as error:
                 batch.refuse(error)
+            except NoAnswer:
+                break  # the others keep their answers
         return batch.answers()
 
     async def compare(self, images: Images) -> Comparison:

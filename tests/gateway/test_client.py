@@ -127,6 +127,25 @@ def test_an_image_that_stays_busy_does_not_cost_the_others_their_answers(
     assert [(answer.filename, answer.status) for answer in (empty, busy)] == [("a.jpg", 400), ("b.jpg", 429)]
 
 
+def test_a_server_that_goes_meanwhile_does_not_cost_the_others_their_answers(
+    start: Start, torchserve: FakeTorchServe
+) -> None:
+    gateway = start()
+    torchserve.queue_full = True
+    before = torchserve.started
+
+    async def ask() -> list[Prediction | ApiError]:
+        async with AsyncClient(gateway.url, retries=1) as client:
+            asking = asyncio.create_task(client.predict_many({"a.jpg": b"", "b.jpg": b"IMAGE 0.1"}))
+            while torchserve.started == before:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(gateway.stop)
+            return await asking
+
+    answers = asyncio.run(ask())
+    assert [answer.status for answer in answers if isinstance(answer, ApiError)] == [400, 429]
+
+
 def test_a_server_that_is_not_there_is_an_error_after_some_tries() -> None:
     with Client("http://127.0.0.1:9", retries=1) as client:
         with pytest.raises(NoAnswer, match=r"http://127.0.0.1:9 gave no answer .*refused"):
