@@ -1,4 +1,4 @@
-"""The speed of what serves against its peers, on this machine; `python -m bench training` for that of training."""
+"""The speed of what serves against its peers, on this machine."""
 
 from __future__ import annotations
 
@@ -25,10 +25,6 @@ MODELS = {"shipped": materials.shipped, "resnet18": materials.resnet18}
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["training"]:
-        from bench import training
-
-        return training.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, metavar="SYSTEM", help=str(SYSTEMS))

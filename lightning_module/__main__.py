@@ -9,10 +9,10 @@ COMMANDS = {
     "fit": ("cli", "train: make train"),
     "validate": ("cli", "measure the best checkpoint on the validation split"),
     "test": ("cli", "measure the best checkpoint on the test split"),
-    "predict": ("cli", "uncalibrated probabilities of the test split"),
     "bundle": ("bundle_maker", "calibrate, quantise and describe a checkpoint: make bundle"),
     "evaluate": ("evaluate", "report on a bundle: make evaluate"),
     "describe": ("description", "evaluate a bundle again and write its card anew"),
+    "near_duplicates": ("near_duplicates", "images that look the same in different parts of a split"),
     "archive": ("archive", "pack a bundle for TorchServe: make archive"),
     "synthesize": ("datasets.synthetic", "draw a data set"),
     "download": ("download", "fetch a data set from the ISIC archive"),
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int | None:
 
 def usage() -> str:
     """Every command with what it does."""
-    lines = [f"  {name:12}{summary}" for name, (_, summary) in COMMANDS.items()]
+    lines = [f"  {name:17}{summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(["usage: python -m lightning_module COMMAND ... (COMMAND --help tells its options)", *lines])
 
 

@@ -1,4 +1,4 @@
-"""`fit`, `validate`, `test` and `predict` by LightningCLI."""
+"""`fit`, `validate` and `test` by LightningCLI."""
 
 from __future__ import annotations
 

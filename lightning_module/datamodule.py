@@ -187,9 +187,6 @@ class LesionData(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.size, self.split.test)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        return self.test_dataloader()
-
     def _loader(self, size: int, rows: splits.Rows, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
         if not len(rows):
             raise UnfitSetting("This needs a part of the split that has no image: give data.val and data.test a share.")

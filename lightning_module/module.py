@@ -131,11 +131,6 @@ class LesionModule(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch, "test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Uncalibrated malignant probabilities by table row."""
-        logit = losses.malignant_logit(self(batch["pixels"]), self.malignant_indices)
-        return {"row": batch["row"], "probability": torch.sigmoid(logit.float())}
-
     def configure_optimizers(self) -> Any:
         options = self.hparams
         parameters = list(self.network.parameters())

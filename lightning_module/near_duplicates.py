@@ -1,6 +1,6 @@
 """Images that look the same and yet lie in different parts of a split: the leak that no id betrays.
 
-python -m lightning_module.near_duplicates data/ham10000
+python -m lightning_module near_duplicates data/ham10000
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def report(pairs: Sequence[Pair], limit: int = 20) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Reports the near-duplicates across the default split of a dataset folder."""
-    parser = argparse.ArgumentParser(prog="python -m lightning_module.near_duplicates", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lightning_module near_duplicates", description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--layout", default="auto")
     parser.add_argument("--allow-missing", action="store_true")
@@ -142,7 +142,3 @@ def _correlation(first: Array, second: Array) -> float:
     first, second = first - first.mean(), second - second.mean()
     norms = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float((first * second).sum()) / norms if norms else 1.0
-
-
-if __name__ == "__main__":
-    main()

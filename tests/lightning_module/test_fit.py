@@ -141,12 +141,11 @@ def test_a_checkpoint_is_never_seen_half_written(finished: Path, monkeypatch: py
     assert (finished / "last.ckpt").read_bytes() == before
 
 
-def test_test_and_predict_use_the_best_checkpoint(
+def test_test_and_validate_use_the_best_checkpoint(
     folder: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(arguments(folder, finished, command="test"))
     assert f"weights from {finished / 'best.ckpt'}" in capsys.readouterr().out
-    main(arguments(folder, finished, command="predict"))
     main(arguments(folder, finished, command="validate"))
 
 
