@@ -6,6 +6,8 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Callable
+from typing import cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,6 +24,16 @@ MOST_PIPELINED = 16
 LARGEST_HEAD = 32 * 2**10
 MOST_IGNORED = 2**20
 REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]+ \S+ HTTP/1\.[01]\r?\n", re.ASCII)
+
+
+class Outlet:
+    """Where an answer is written to. Closing it before the request has come in whole would reset the connection, and
+    the answer be lost on its way; so the protocol decides when."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -45,6 +57,7 @@ class PatientProtocol(HttpToolsProtocol):
     _refusal: Problem | None = None
     _refused = False
     _stopping = False
+    _parting = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -94,6 +107,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_body = self._moved_on = True
         self._unwatch()
         super().on_headers_complete()
+        self.cycle.transport = cast(asyncio.Transport, Outlet(self.transport, self._part))
         if self._stopping:
             self.cycle.keep_alive = False
 
@@ -106,6 +120,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._moved_on = True
         self._unwatch()
         super().on_message_complete()
+        if self._parting:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
@@ -154,6 +170,15 @@ class PatientProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _part(self) -> None:
+        if not self._in_body or self.pipeline:
+            self.transport.close()
+            return
+        self._parting = True
+        self.transport.write_eof()
+        self._unwatch()
+        self._watch(self.header_timeout_s)
+
     def _give_up(self, problem: Problem) -> None:
         """From within the parser, which then ends with an error of its own."""
         self._refusal = problem
@@ -163,6 +188,9 @@ class PatientProtocol(HttpToolsProtocol):
         """An answer where no request has come far enough to have one, and the end of the connection."""
         self._refused = True
         self._unwatch()
+        if self._parting:  # has its answer
+            self.transport.close()
+            return
         request_id = secrets.token_hex(8)
         self.metrics.problems.labels(problem.reason).inc()
         seconds = time.perf_counter() - self._began_at

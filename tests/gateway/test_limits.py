@@ -31,6 +31,16 @@ def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_sent(sta
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "too_large"
 
 
+def test_who_sends_on_after_a_refusal_reads_it_all_the_same(start: Start) -> None:
+    gateway = start(max_image_bytes=10_000)
+    size = 16 * 2**20
+    head = ("POST /v1/predict HTTP/1.1", "Host: x", f"Content-Length: {size}", "Connection: close", "", "")
+    connection = dial(gateway, *head)
+    until(lambda: gateway.metric('gateway_problems_total{reason="too_large"}') == 1)
+    connection.sendall(bytes(size))
+    assert problem(read_all(connection)) == (b"413", "too_large")
+
+
 def test_a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_large(
     start: Start, torchserve: FakeTorchServe
 ) -> None:
