@@ -14,7 +14,7 @@ import yaml
 from k8s.validate.finding import Finding, Manifest, name_of
 
 VERSIONS = ("1.33", "1.35", "1.37")  # the oldest with image volumes on by default, one between, the newest
-OWN = Path(__file__).with_name("schemas")
+OWN = Path(__file__).with_name("custom_resources")
 CHECK = "schema"
 
 
@@ -53,7 +53,8 @@ def _standard(manifest: Manifest) -> list[Finding]:
             found.append(Finding(name_of(manifest), CHECK, f"Kubernetes {version}: {path}: {error.message}"))
         except kubernetes_validate.SchemaNotFoundError:
             kind = f"{manifest['apiVersion']} {manifest['kind']}"
-            found.append(Finding(name_of(manifest), CHECK, f"no schema for {kind} in Kubernetes {version} or schemas/"))
+            message = f"no schema for {kind} in Kubernetes {version} or {OWN.name}/"
+            found.append(Finding(name_of(manifest), CHECK, message))
     return found
 
 
