@@ -21,7 +21,7 @@ class Served(_Model):
 
 
 class Prediction(_Model):
-    """The answer for one image; `notice` goes wherever `probability` goes.
+    """The answer for one image; `notice` goes wherever `probability` goes, and `legend` wherever `heatmap` goes.
 
     `sensitivity` is the sensitivity that the threshold was chosen for, on validation data; `Client.model` has what was
     measured.
@@ -37,6 +37,7 @@ class Prediction(_Model):
     notice: str
     classes: dict[str, float] | None = None
     heatmap: str | None = None
+    legend: str | None = None
     filename: str | None = None
 
 
@@ -64,6 +65,7 @@ class Lesion(_Model):
     notice: str | None = None
     classes: dict[str, float] | None = None
     heatmap: str | None = None
+    legend: str | None = None
     error: dict[str, Any] | None = None
 
 

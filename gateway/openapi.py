@@ -9,7 +9,7 @@ from typing import Any
 from gateway.health import Readiness
 from gateway.operations import DRAINING
 from gateway.problems import KINDS, MEDIA_TYPE
-from gateway.schemas import ABSTENTION, COMPARISON, HEATMAP, MANY, MODEL, PREDICTION, SCHEMAS, Schema, problem, ref
+from gateway.schemas import ABSTENTION, COMPARISON, EXPLANATION, MANY, MODEL, PREDICTION, SCHEMAS, Schema, problem, ref
 from gateway.settings import Settings
 
 KEY_PROBLEMS = ("unauthorized", "rate_limited")
@@ -102,12 +102,12 @@ def _explain(settings: Settings, locked: bool) -> Schema:
         "operationId": "explain",
         "summary": "The same, with a class-activation map",
         "description": "As /v1/predict, and each prediction carries `heatmap`: where the network saw what speaks for "
-        "malignancy, aligned with the square that it was given from the middle of the image.",
+        "malignancy, aligned with the square that it was given from the middle of the image; and its `legend`.",
         "responses": {
             "200": _ok(
                 {"anyOf": [ref("Explanation"), ref("Results")]},
                 "The explanation, or one result a file",
-                one={**PREDICTION, "heatmap": HEATMAP},
+                one=EXPLANATION,
             ),
             **_errors(IMAGE_PROBLEMS, locked),
         },

@@ -34,6 +34,8 @@ HEATMAP = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAA"
     "AfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
 )
+LEGEND = "Red marks where the model found what raised its score, relative to the rest of this image."
+EXPLANATION: Schema = {**PREDICTION, "heatmap": HEATMAP, "legend": LEGEND}
 REQUEST_ID = "5d41402abc4b2a76"
 
 
@@ -54,10 +56,9 @@ def _lesion(index: int, filename: str, score: float, rank: int, distance: float,
     return {
         "index": index,
         "filename": filename,
-        **PREDICTION,
+        **EXPLANATION,
         "label": "malignant" if score >= 0.11 else "benign",
         "probability": score,
-        "heatmap": HEATMAP,
         "rank": rank,
         "score": score,
         "distance": distance,
@@ -135,9 +136,15 @@ SCHEMAS: dict[str, Schema] = {
     "Explanation": {
         "allOf": [
             ref("Prediction"),
-            _object({}, {"heatmap": {**TEXT, "description": "class-activation map: a PNG as data URI"}}),
+            _object(
+                {},
+                {
+                    "heatmap": {**TEXT, "description": "class-activation map: a PNG as data URI"},
+                    "legend": {**TEXT, "description": "what the map shows and what not; show it beside the map"},
+                },
+            ),
         ],
-        "examples": [{**PREDICTION, "heatmap": HEATMAP}],
+        "examples": [EXPLANATION],
     },
     "Failure": _object({"filename": FILENAME, "error": ref("Problem")}),
     "Results": {

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 NOTICE = "Research use only. Not a medical device."
+LEGEND = "Red marks what raised the score. No medical finding."
 SHA256 = "ab" * 32
 MANIFEST = {
     "schema_version": 1,
@@ -163,7 +164,7 @@ class FakeTorchServe:
         score = None if "abstain" in words else float(words[1]) if len(words) > 1 else 0.031
         answer = prediction(score)
         if explain:
-            answer["heatmap"] = self.heatmap
+            answer["heatmap"], answer["legend"] = self.heatmap, LEGEND
             answer["features"] = [float(x) for x in words[2].split(",")] if len(words) > 2 else [1.0, 0.0, 0.0]
         return web.json_response(answer)
 

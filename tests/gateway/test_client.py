@@ -14,7 +14,7 @@ import pytest
 from gateway.client import ApiError, AsyncClient, Client, NoAnswer, Patience, Prediction
 from gateway.keys import generate
 from tests.gateway.conftest import Gateway, until
-from tests.gateway.fake_torchserve import NOTICE, FakeTorchServe
+from tests.gateway.fake_torchserve import LEGEND, NOTICE, FakeTorchServe
 
 Start = Callable[..., Gateway]
 
@@ -27,9 +27,10 @@ def test_one_image_as_bytes_or_path(standing: Gateway, tmp_path: Path) -> None:
             prediction = client.predict(image)
             assert (prediction.label, prediction.probability, prediction.notice) == ("malignant", 0.3, NOTICE)
             assert prediction.model.version == "1.0"
-        heatmap = client.explain(path).heatmap
-        assert heatmap
-        assert heatmap.startswith("data:image/png")
+        explained = client.explain(path)
+        assert explained.heatmap
+        assert explained.heatmap.startswith("data:image/png")
+        assert explained.legend == LEGEND
 
 
 def test_many_images_and_their_refusals(standing: Gateway) -> None:
@@ -49,7 +50,8 @@ def test_a_comparison_the_model_and_readiness(standing: Gateway) -> None:
         assert comparison.lesions[0].filename == "c"
         assert comparison.lesions[-1].error
         first = comparison.lesions[0].model_dump()
-        assert first.items() >= client.predict(images["c"]).model_dump(exclude={"filename", "heatmap"}).items()
+        alone = client.predict(images["c"]).model_dump(exclude={"filename", "heatmap", "legend"})
+        assert first.items() >= alone.items()
         assert client.model().manifest["architecture"] == "resnet18"
         assert client.ready()
 

@@ -172,3 +172,15 @@ def test_schemathesis_finds_nothing(start: Start, tmp_path: Path, locked: bool) 
         send()
         count += 1
     assert count == len(API["paths"]) - 1
+
+
+def test_the_document_and_the_client_know_every_field_that_the_handler_sends() -> None:
+    from gateway.answers import Lesion
+    from handler.predictor import Prediction as Sent
+
+    schemas = API["components"]["schemas"]
+    known = {*schemas["Prediction"]["properties"], *schemas["Explanation"]["allOf"][1]["properties"]}
+    sent = set(Sent.model_fields) - {"features"}  # which /v1/compare keeps for itself
+    assert sent == known
+    assert sent <= set(Prediction.model_fields)
+    assert sent <= set(Lesion.model_fields)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.conftest import Gateway
-from tests.gateway.fake_torchserve import FakeTorchServe, prediction
+from tests.gateway.fake_torchserve import LEGEND, FakeTorchServe, prediction
 
 Start = Callable[..., Gateway]
 
@@ -55,6 +55,7 @@ def test_many_files_arrive_with_the_model_server_only_a_few_at_a_time(start: Sta
 def test_an_explanation_has_a_heatmap_and_no_features(standing: Gateway) -> None:
     answer = standing.http.post("/v1/explain", content=b"IMAGE 0.3 1,0").json()
     assert answer.pop("heatmap").startswith("data:image/png;base64,")
+    assert answer.pop("legend") == LEGEND
     assert answer == prediction(0.3)
     many = standing.http.post("/v1/explain", files=form(("a", b"IMAGE 0.3 1,0"), ("b", b"IMAGE 0.2 1,0"))).json()
     assert all("features" not in result and "heatmap" in result for result in many["results"])
