@@ -119,7 +119,7 @@ def _copy(source: Path, target: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when the archive is written."""
     parser = argparse.ArgumentParser(prog="python -m lightning_module archive", description=__doc__.splitlines()[0])
-    parser.add_argument("--bundle", type=Path, required=True, help="folder that holds bundle.json")
+    parser.add_argument("--bundle", type=Path, required=True, help="folder that holds bundle.json, or an archive of it")
     parser.add_argument("--output", type=Path, default=Path("model_store/lesion.mar"))
     chosen = parser.parse_args(arguments)
     try:

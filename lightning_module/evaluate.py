@@ -119,7 +119,7 @@ def summary(report: Report) -> str:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     described = __doc__.splitlines()[0]
     parser = options.parser("evaluate", described, "dataset folder as published", Path("reports/lesion"))
-    parser.add_argument("--bundle", type=Path, required=True, help="folder that holds bundle.json")
+    parser.add_argument("--bundle", type=Path, required=True, help="folder that holds bundle.json, or an archive of it")
     parser.add_argument("--split", choices=PARTS, default="test", help="all: for data that was not trained on")
     parser.add_argument("--threads", type=int, default=2, help="threads of the predictor (default: %(default)s)")
     return parser.parse_args(argv)
