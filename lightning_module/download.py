@@ -13,7 +13,7 @@ import httpx
 
 ARCHIVE = "https://api.isic-archive.com/api/v2/"
 ABSENT = (
-    "The ISIC Archive's client is not installed: pip install 'dermserve[download]' brings the command `isic`. "
+    "The ISIC Archive's client is not installed: pip install -e '.[download]' in a checkout brings the command `isic`. "
     "It needs a network; without one, draw a dataset with `python -m lightning_module synthesize`."
 )
 

@@ -89,7 +89,7 @@ def addresses(settings: Settings, host: str) -> dict[str, str]:
 def _package_folder() -> Path:
     found = importlib.util.find_spec("ts")
     if found is None or found.origin is None:
-        raise BadSetting("TorchServe is not installed here: pip install 'dermserve[serve]', or make serve")
+        raise BadSetting("TorchServe is not installed here: pip install -e '.[serve]' in a checkout, or make serve")
     return Path(found.origin).parent
 
 
