@@ -42,7 +42,7 @@ def compare(lesions: Sequence[Lesion]) -> Comparison:
     """Rank by score; the ugly duckling is the lesion farthest from the others in features and score together.
 
     Distance is the mean cosine distance of the feature vectors (0 the same, 1 nothing in common), score difference
-    the distance from the median score of the others. A lesion stands out if the sum of both is at least 1.25 times
+    the distance from the median score of the others. A lesion stands out if the sum of both is more than 1.25 times
     the next lesion's: somebody is always last, and a patient with ten alike moles has no ugly duckling.
     """
     ranked = sorted(lesions, key=lambda lesion: -lesion.score)

@@ -198,7 +198,7 @@ SCHEMAS: dict[str, Schema] = {
                 },
                 "ugly_duckling": {
                     "type": ["integer", "null"],
-                    "description": "index of the lesion whose distance and score difference together are at least "
+                    "description": "index of the lesion whose distance and score difference together are more than "
                     "1.25 times those of any other; null if there is none, or fewer than three different images can be "
                     "analysed",
                 },
