@@ -5,7 +5,7 @@ import { distribution } from "./gauge.js";
 import { markdown } from "./markdown.js";
 import { percent } from "./words.js";
 
-const interval = ([low, high]) => h("span", { class: "interval" }, `${percent(low, 1)} to ${percent(high, 1)}`);
+const interval = ([low, high]) => `${percent(low, 1)} to ${percent(high, 1)}`;
 
 function thresholds({ thresholds: list, operating_point: served }) {
   return [

@@ -69,8 +69,8 @@ function block(lines) {
   return h("p", {}, inline(lines.join(" ")));
 }
 
-/** Elements for a document; `level` is added to that of its headings. */
-export function markdown(text, level = 0) {
+/** Elements for a document. */
+export function markdown(text) {
   const nodes = [];
   let lines = [];
   let fence = null;
@@ -92,7 +92,7 @@ export function markdown(text, level = 0) {
       fence = [line];
     } else if (heading) {
       flush();
-      nodes.push(h(`h${Math.min(6, heading[1].length + level)}`, {}, inline(heading[2])));
+      nodes.push(h(`h${heading[1].length}`, {}, inline(heading[2])));
     } else if (!line.trim()) flush();
     else if (lines.length && listItem.test(line) !== listItem.test(lines[0]) && listItem.test(line)) {
       flush();
