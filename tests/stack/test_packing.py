@@ -123,3 +123,15 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 
 def test_the_golden_image_is_an_image(model_store: Path) -> None:
     assert archive.golden_image(model_store / "lesion.mar").startswith(b"\xff\xd8")
+
+
+def test_the_shipped_archive_holds_the_handler_of_this_checkout() -> None:
+    root = Path(__file__).parents[2]
+    sources = {path.relative_to(root).as_posix(): path.read_bytes() for path in (root / "handler").rglob("*.py")}
+    sources["lesion_handler.py"] = sources.pop("handler/lesion_handler.py")
+    with zipfile.ZipFile(root / "model_store" / "lesion.mar") as opened:
+        packed = {name: opened.read(name) for name in opened.namelist() if name.endswith(".py")}
+    stale = sorted(name for name in {*sources, *packed} if sources.get(name) != packed.get(name))
+    assert stale == [], (
+        "make archive BUNDLE=model_store/lesion.mar packs the shipped model with the handler as it is now"
+    )
