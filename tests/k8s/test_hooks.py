@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -136,3 +137,16 @@ def test_a_hook_speaks_in_the_containers_log(tmp_path: Path) -> None:
     (tmp_path / "fd").mkdir()
     tell("drained", tmp_path)
     assert (tmp_path / "fd" / "1").read_text() == "hook: drained\n"
+
+
+def test_a_proxy_of_the_environment_is_not_asked(gateway: Gateway) -> None:
+    program = (
+        "import sys; sys.path.insert(0, 'image/hooks'); import await_gateway, drain; port = int(sys.argv[1]); "
+        "print(await_gateway.state(port), drain.drain(port).partition(':')[0], await_gateway.state(port))"
+    )
+    proxied = os.environ | {"http_proxy": "http://127.0.0.1:9"}
+    command = [sys.executable, "-c", program, str(gateway.server_address[1])]
+    told = subprocess.run(
+        command, env=proxied, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    ).stdout
+    assert told.split() == ["serving", "drained", "draining"]
