@@ -12,6 +12,13 @@ Image = bytes | Path
 Images = Mapping[str, Image] | Sequence[Image]
 # What a busy server says. It did not look at the image, so asking again may help.
 BUSY = frozenset({429, 503})
+# What is said of an image, and of a form with one image as its own answer.
+OF_AN_IMAGE = frozenset(
+    (
+        *("empty_body", "not_an_image", "unsupported_format", "truncated_image"),
+        *("too_many_pixels", "too_large", "too_small", "busy", "prediction_failed"),
+    )
+)
 
 
 def content(image: Image) -> bytes:
@@ -47,6 +54,10 @@ class Batch:
         """Takes the answer to `form`."""
         entries = document.get("results", [document])
         self._answers.update({i: self._answer(i, entry) for i, entry in zip(self.left(), entries, strict=True)})
+
+    def is_alone(self, error: ApiError) -> bool:
+        """Whether a problem that was told of the whole form is that of the one image in it."""
+        return len(self._files) == 1 and error.reason in OF_AN_IMAGE
 
     def refuse(self, error: ApiError) -> None:
         """Takes a problem that was told of the whole form."""

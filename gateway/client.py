@@ -122,7 +122,15 @@ class Client(_Asker[httpx.Client]):
         A mapping gives the images names; files have their own.
         """
         batch = Batch(images)
-        batch.settle(self._ask("POST", "/v1/predict", batch.form()))
+        if not batch.left():
+            return []
+        try:
+            batch.settle(self._ask("POST", "/v1/predict", batch.form()))
+        except ApiError as error:
+            if not batch.is_alone(error):
+                raise
+            batch.refuse(error)
+            return batch.answers()
         for wait in self._patience.while_busy():
             if not batch.left():
                 break
@@ -189,7 +197,15 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
 
     async def predict_many(self, images: Images) -> list[Prediction | ApiError]:
         batch = Batch(images)
-        batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
+        if not batch.left():
+            return []
+        try:
+            batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
+        except ApiError as error:
+            if not batch.is_alone(error):
+                raise
+            batch.refuse(error)
+            return batch.answers()
         for wait in self._patience.while_busy():
             if not batch.left():
                 break

@@ -42,6 +42,21 @@ def test_many_images_and_their_refusals(standing: Gateway) -> None:
         assert (bad.reason, bad.status, bad.filename) == ("not_an_image", 415, "b.pdf")
 
 
+def test_one_refused_image_is_an_entry_too_and_none_is_no_entry(standing: Gateway) -> None:
+    async def ask() -> list[Prediction | ApiError]:
+        async with AsyncClient(standing.url) as client:
+            assert await client.predict_many([]) == []
+            return await client.predict_many({"b.pdf": b"%PDF"})
+
+    with Client(standing.url) as client:
+        assert client.predict_many([]) == []
+        for [bad] in (client.predict_many({"b.pdf": b"%PDF"}), asyncio.run(ask())):
+            assert isinstance(bad, ApiError)
+            assert (bad.reason, bad.filename) == ("not_an_image", "b.pdf")
+        with pytest.raises(ApiError, match="too_many_files"):
+            client.predict_many([b"IMAGE"] * 33)
+
+
 def test_a_comparison_the_model_and_readiness(standing: Gateway) -> None:
     images = {"a": b"IMAGE 0.05 1,0", "b": b"IMAGE 0.05 1,0.1", "c": b"IMAGE 0.9 0,1", "d": b"%PDF"}
     with Client(standing.url) as client:
