@@ -141,7 +141,8 @@ class Health:
         self.workers_ready = 0
         self._working.clear()
         self.golden = False
-        for gauge in (self._metrics.workers_total, self._metrics.workers_ready, self._metrics.queue_pending):
+        metrics = self._metrics
+        for gauge in (metrics.workers_total, metrics.workers_ready, metrics.queue_pending, metrics.queue_remaining):
             gauge.set(0)
 
     async def _predict_golden(self) -> None:
