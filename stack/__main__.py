@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stack import archive, pod, scratch, settings, torchserve
-from stack.problem import Problem
+from stack.problem import BadSetting, Problem
 from stack.settings import Settings
 
 
@@ -49,7 +49,9 @@ def become_torchserve() -> None:
     archive.verify(chosen.archive)
     # Nobody is left to remove it: a container takes it along when it ends, and the next start elsewhere.
     given = os.environ.get("TEMP")
-    folder = Path(given or scratch.make())
+    folder = Path(given).resolve() if given else scratch.make()
+    if not folder.is_dir():
+        raise BadSetting(f"TEMP={given} is no folder: name one, or unset it")
     variable = "TEMP" if given else "TMPDIR"
     scratch.require_short(folder, variable)
     scratch.require_room(folder, variable, chosen.archive)

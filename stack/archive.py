@@ -20,7 +20,7 @@ def verify(path: Path) -> str:
         raise BadArchive(f"{path} is missing: make archive, or set DERMSERVE_MODEL_STORE to the folder that has it")
     if not checksum.is_file():
         raise BadArchive(f"{checksum} is missing, so the archive cannot be trusted: get both again, or make archive")
-    expected = (checksum.read_text(encoding="utf-8").split() or [""])[0]
+    expected = (checksum.read_text(encoding="utf-8", errors="replace").split() or [""])[0].lower()
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != expected:

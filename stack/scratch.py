@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from stack.problem import BadSetting
+from stack.problem import BadArchive, BadSetting
 
 PREFIX = "dermserve-"
 OWNER = "owner"
@@ -42,9 +42,12 @@ def require_short(folder: Path, variable: str) -> None:
 
 
 def require_room(folder: Path, variable: str, archive: Path) -> None:
-    """Raises BadSetting where the archive would not fit, once unpacked."""
-    with zipfile.ZipFile(archive) as packed:
-        needed = sum(entry.file_size for entry in packed.infolist()) + SPARE_BYTES
+    """Raises BadSetting where the archive would not fit, once unpacked, and BadArchive where it is none."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            needed = sum(entry.file_size for entry in packed.infolist()) + SPARE_BYTES
+    except zipfile.BadZipFile:
+        raise BadArchive(f"{archive} is no archive of this project: make archive") from None
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise BadSetting(

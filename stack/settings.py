@@ -32,6 +32,7 @@ MEANINGS = {
     "DERMSERVE_BACKEND": ("what suits the machine", "int8, bf16, fp32, torch-cpu or torch-cuda"),
     "DERMSERVE_MODEL_STORE": ("model_store", "folder with lesion.mar and its .sha256"),
     "DERMSERVE_CONFIG": ("config.properties", "TorchServe's configuration; paths in it begin at its folder"),
+    "TEMP": ("a new folder", "where `torchserve` unpacks the archive and has its sockets"),
     "DERMSERVE_START_SECONDS": ("60", "longest wait for TorchServe, and for the gateway, to come up"),
 }
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from handler.bundle import Bundle
 from handler.errors import BundleError
 from lightning_module import archive as packing
-from stack import archive
+from stack import archive, scratch
 from stack.problem import BadArchive
 
 
@@ -112,6 +113,24 @@ def test_a_tampered_archive_is_refused(model_store: Path, tmp_path: Path) -> Non
         opened.writestr("handler/extra.py", "print('mine now')")
     with pytest.raises(BadArchive, match="sha256 differs"):
         archive.verify(tmp_path / "lesion.mar")
+
+
+@pytest.mark.parametrize("write", [str.upper, str.lower])
+def test_a_checksum_may_be_written_in_capitals(tmp_path: Path, write: Callable[[str], str]) -> None:
+    (tmp_path / "lesion.mar").write_bytes(b"hello")
+    told = hashlib.sha256(b"hello").hexdigest()
+    (tmp_path / "lesion.mar.sha256").write_text(write(told))
+    assert archive.verify(tmp_path / "lesion.mar") == told
+
+
+def test_a_checksum_that_is_no_text_and_a_file_that_is_no_zip_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "lesion.mar"
+    path.write_bytes(b"hello")
+    path.with_name("lesion.mar.sha256").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadArchive, match="sha256 differs"):
+        archive.verify(path)
+    with pytest.raises(BadArchive, match="no archive"):
+        scratch.require_room(tmp_path, "TMPDIR", path)
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
