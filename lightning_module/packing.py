@@ -70,10 +70,13 @@ def make_way(folder: Path) -> None:
 
 
 def replace(folder: Path, draft: Path) -> None:
-    """Put a finished draft in the place of an older bundle."""
+    """Put a finished draft in the place of an older bundle, which is lost only once the new one lies there."""
+    older = folder.with_name(f"{folder.name}.older")
+    shutil.rmtree(older, ignore_errors=True)
     if folder.exists():
-        shutil.rmtree(folder)
+        folder.rename(older)
     draft.rename(folder)
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def code_version() -> str:
