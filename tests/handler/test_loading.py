@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import load_file
 
 from handler import backends
-from handler.bundle import Bundle
+from handler.bundle import WEIGHTS, Bundle
 from handler.errors import BundleError
 from handler.predictor import Prediction, Predictor
 from tests.handler import drawing
@@ -76,6 +80,29 @@ def test_a_golden_image_must_have_a_logit_for_each_output(softmax_bundle: Path, 
     folder = edited(softmax_bundle, lambda manifest: manifest["golden"][0].update(logits=[0.0]))
     with pytest.raises(BundleError, match="golden logits must have 7 numbers"):
         Bundle.load(folder)
+
+
+def test_each_image_of_a_batch_has_the_map_of_its_own_classes(
+    softmax_bundle: Path, edited: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One feature map for both: what speaks for the first's class lies in one corner, for the second's in another."""
+    folder = edited(softmax_bundle, lambda manifest: manifest.update(familiarity=None))
+    bundle = Bundle.load(folder)
+    names = [bundle.manifest.classes.index(name) for name in bundle.manifest.malignant[:2]]
+    weights = load_file(folder / WEIGHTS)["head.weight"].astype(np.float32)
+    features = np.zeros((2, 4, 4, weights.shape[1]), np.float32)
+    features[:, 0, 0], features[:, 3, 3] = (weights[name] / np.linalg.norm(weights[name]) for name in names)
+    logits = np.zeros((2, len(bundle.manifest.classes)), np.float32)
+    logits[[0, 1], names] = 20.0
+    predictor = Predictor.load(folder, "fp32", threads=1)
+    monkeypatch.setattr(predictor.backend, "infer", lambda _: backends.Output(logits, features))
+    first, second = predictor.predict([encoded(drawing.lesion(1))] * 2, explain=True)
+    for answer, brighter in ((first, (0, 0)), (second, (-1, -1))):
+        assert isinstance(answer, Prediction)
+        assert answer.heatmap
+        with Image.open(io.BytesIO(base64.b64decode(answer.heatmap.partition(",")[2]))) as image:
+            strength = np.asarray(image, int)[..., 3]
+        assert strength[brighter] == max(strength[0, 0], strength[-1, -1]) > min(strength[0, 0], strength[-1, -1]) + 20
 
 
 def test_a_jpeg_is_decoded_large_enough_for_the_middle_that_a_crop_sees(sigmoid_bundle: Path, edited: Edit) -> None:
