@@ -140,3 +140,16 @@ def test_a_table_runs_no_formula_and_has_quality_messages_and_notice(ask: Ask) -
     assert told == ["0.82", "0.91", "0.64", "1.0"]
     assert (refused["error"], refused["message"]) == ("too_small", "Send a larger one.")
     assert {row["notice"] for row in (*rows, refused)} == {NOTICE}
+
+
+def test_a_card_links_nowhere_that_runs_code(ask: Ask) -> None:
+    text = "[a](https://example.org) [b](javascript:alert%281%29) [c](data:text/html,x) ![d](https://example.org/d.png)"
+    drawn = ask("markdown.js", "markdown", text)
+    assert [element["attributes"]["href"] for element in drawn if element["tag"] == "a"] == ["https://example.org"]
+    assert not [element for element in drawn if element["tag"] == "img"]
+
+
+def test_a_threshold_on_the_card_has_the_interval_of_each_of_its_figures(ask: Ask) -> None:
+    drawn = ask("card.js", "cardView", {"manifest": manifest(), "card": ""}, None)
+    [served] = [element["text"] for element in drawn if element["tag"] == "tr" and "served" in element["text"]]
+    assert served == "95 % sensitivityserved0.14292.1 % to 97.2 %69.4 %66.8 % to 71.9 %"

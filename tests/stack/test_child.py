@@ -20,7 +20,7 @@ from tests.stack.test_pod import gone
 
 
 def test_what_a_child_started_does_not_outlive_it(capsys: pytest.CaptureFixture[str]) -> None:
-    script = "sleep 600 & echo $!; trap 'exit 0' TERM; while :; do sleep 0.05; done"
+    script = "sleep 600 >/dev/null 2>&1 & echo $!; trap 'exit 0' TERM; while :; do sleep 0.05; done"
 
     async def play() -> int:
         child = await Child.start("child", ["bash", "-c", script], {}, Path("/"))
