@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 import yaml
 from numpy.typing import NDArray
@@ -80,6 +81,29 @@ def test_a_golden_image_must_have_a_logit_for_each_output(softmax_bundle: Path, 
     folder = edited(softmax_bundle, lambda manifest: manifest["golden"][0].update(logits=[0.0]))
     with pytest.raises(BundleError, match="golden logits must have 7 numbers"):
         Bundle.load(folder)
+
+
+def test_the_limits_are_those_of_the_bundle(sigmoid_bundle: Path, edited: Edit) -> None:
+    folder = edited(sigmoid_bundle, lambda manifest: manifest["limits"].update(max_pixels=200 * 150))
+    answers = Predictor.load(folder, "fp32").predict(
+        [encoded(drawing.lesion(1, *size)) for size in ((200, 150), (201, 150))]
+    )
+    assert [getattr(answer, "reason", None) for answer in answers] == [None, "too_many_pixels"]
+
+
+def test_a_worker_takes_no_more_threads_than_it_is_told_and_no_core_for_itself(
+    sigmoid_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, object]] = []
+    compiling = openvino.Core.compile_model
+
+    def seen(core: openvino.Core, model: object, device: str, config: dict[str, object]) -> object:
+        given.append(config)
+        return compiling(core, model, device, config)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", seen)
+    Predictor.load(sigmoid_bundle, "int8", threads=1)
+    assert [(config["INFERENCE_NUM_THREADS"], config["ENABLE_CPU_PINNING"]) for config in given] == [(1, False)]
 
 
 def test_each_image_of_a_batch_has_the_map_of_its_own_classes(
