@@ -91,6 +91,22 @@ def test_one_file_is_no_comparison_and_the_answer_says_that_one_arrived(
     assert answer.json()["detail"].startswith("One file arrived.")
 
 
+def alike(*scores: float) -> list[Lesion]:
+    return [Lesion(index, score, [1.0, 0.0]) for index, score in enumerate(scores)]
+
+
+def test_scores_are_compared_with_the_median_of_the_others() -> None:
+    standings = compare(alike(0.9, 0.6, 0.0, 0.0)).standings
+    assert [standings[index].score_difference for index in range(4)] == pytest.approx([0.9, 0.6, 0.6, 0.6])
+    assert [standings[index].distance for index in range(4)] == [0.0] * 4
+
+
+@pytest.mark.parametrize(("middle", "duckling"), [(0.32, 2), (0.35, None)])
+def test_a_lesion_stands_out_from_a_quarter_more_than_the_next_on(middle: float, duckling: int | None) -> None:
+    # Of 0, x and 1 the last lies 1 - x / 2 from the others and the first (1 + x) / 2: at a third a quarter less.
+    assert compare(alike(0.0, middle, 1.0)).ugly_duckling == duckling
+
+
 @given(st.lists(st.tuples(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=3, max_size=3)), max_size=8))
 def test_every_lesion_gets_one_rank_and_the_duckling_is_among_them(drawn: list[tuple[float, list[float]]]) -> None:
     lesions = [Lesion(index, score, features) for index, (score, features) in enumerate(drawn)]

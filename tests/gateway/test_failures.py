@@ -132,3 +132,29 @@ def test_a_dropped_client_takes_the_files_not_yet_asked_with_it(start: Start, to
     torchserve.hold.set()
     until(lambda: gateway.metric("gateway_in_flight") == 0)
     assert torchserve.started == before + 1
+
+
+def test_many_files_that_nobody_answers_in_time_fail_together(start: Start, torchserve: FakeTorchServe) -> None:
+    gateway = start(backend_timeout_s=0.2)
+    torchserve.delay = 60
+    answer = gateway.http.post("/v1/predict", files=[("file", (name, b"IMAGE")) for name in "ab"])
+    assert problem(answer) == (504, "backend_timeout")
+
+
+def test_a_prediction_that_is_asked_again_has_only_what_is_left_of_the_time(
+    start: Start, torchserve: FakeTorchServe
+) -> None:
+    gateway = start(backend_timeout_s=0.6)
+    torchserve.delay, torchserve.hang_ups = 0.4, 1
+    assert problem(gateway.predict()) == (504, "backend_timeout")
+
+
+@pytest.mark.parametrize(("status", "delay", "expected"), [(500, 0, 502), (404, 0, 503), (500, 60, 504)])
+def test_whoever_meets_a_model_server_that_is_unwell_is_sent_to_another_pod(
+    start: Start, torchserve: FakeTorchServe, status: int, delay: float, expected: int
+) -> None:
+    gateway = start(backend_timeout_s=0.3)
+    torchserve.fail = (status, {"code": status, "type": "Exception", "message": "no"})
+    torchserve.delay = delay
+    answer = gateway.predict()
+    assert (answer.status_code, answer.headers["connection"]) == (expected, "close")

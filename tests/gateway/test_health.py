@@ -202,7 +202,7 @@ def test_drain_gives_up_at_its_deadline(start: Start, torchserve: FakeTorchServe
     waiting.join()
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Origin", "Sec-Fetch-Site"])
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Origin", "Sec-Fetch-Site"])
 def test_drain_is_refused_from_elsewhere(standing: Gateway, header: str) -> None:
     answer = standing.http.post("/drain", headers={header: "somewhere"})
     assert (answer.status_code, answer.json()["reason"]) == (403, "forbidden")

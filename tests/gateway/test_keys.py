@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -101,6 +102,39 @@ def test_a_key_may_send_so_many_images_a_minute_and_no_other_key_pays_for_it(key
     keys.admit(None, "other")
     now = 30.0
     keys.admit(None, "secret")
+
+
+def test_a_keys_images_come_back_evenly_and_never_more_than_those_of_a_minute(keys_file: Path) -> None:
+    now = 0.0
+    keys = Keys(keys_file, 2, clock=lambda: now)
+
+    def sent() -> int:
+        """How many images pass before one is refused."""
+        count = 0
+        with contextlib.suppress(Problem):
+            while count < 100:
+                keys.admit(None, "secret")
+                count += 1
+        return count
+
+    assert sent() == 2
+    for now, images in ((29.0, 0), (30.0, 1), (59.0, 0), (60.0, 1), (7200.0, 2)):
+        assert sent() == images, now
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_tried_again(
+    keys_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    key, line = generate("ward")
+    keys_file.write_text(line)
+    with monkeypatch.context() as locked:
+        locked.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(PermissionError("not yet")))
+        now = 2.0
+        assert keys.admit("Bearer secret", None) == "clinic"
+    now = 4.0
+    assert keys.admit(f"Bearer {key}", None) == "ward"
 
 
 def test_every_image_of_a_request_counts(start: Start, keys_file: Path) -> None:

@@ -43,6 +43,11 @@ def test_several_files_keep_their_order_and_do_not_disturb_each_other(standing: 
     assert (fourth["label"], fourth["probability"]) == ("abstain", None)
 
 
+def test_a_refused_file_of_many_is_counted_by_its_reason(gateway: Gateway) -> None:
+    gateway.http.post("/v1/predict", files=form(("a.jpg", b"IMAGE"), ("b.pdf", b"%PDF"), ("c.pdf", b"%PDF")))
+    assert gateway.metric('gateway_problems_total{reason="not_an_image"}') == 2
+
+
 def test_many_files_arrive_with_the_model_server_only_a_few_at_a_time(start: Start, torchserve: FakeTorchServe) -> None:
     gateway = start(fan_out=2)
     torchserve.delay = 0.02

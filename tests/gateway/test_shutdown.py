@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 
@@ -60,6 +60,20 @@ def test_a_request_that_crosses_the_end_of_a_kept_connection_is_answered(gateway
 def test_a_kept_connection_that_asks_nothing_is_closed(gateway: Gateway) -> None:
     with kept_while_stopping(gateway) as client:
         assert client.recv(1) == b""
+
+
+def test_who_comes_within_the_delay_after_a_signal_is_still_served(start: Callable[..., Gateway]) -> None:
+    gateway = start(drain_delay_s=600)
+    gateway.signal(signal.SIGTERM)
+    until(lambda: not gateway.ready())
+    began = gateway.server.server_state.total_requests
+    for more in range(3):
+        assert httpx.post(f"{gateway.url}/v1/predict", content=b"IMAGE").status_code == 200
+        until(lambda more=more: gateway.server.server_state.total_requests > began + more)
+    assert not gateway.server.should_exit
+    assert gateway.server.traffic.draining_since is not None
+    gateway.server.traffic.draining_since -= 600
+    gateway.join()
 
 
 class Process:

@@ -149,3 +149,29 @@ def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for profile in (srgb, b"no profile" * 20):
         assert np.array_equal(read(encoded(PICTURE, "PNG", icc_profile=profile)), PICTURE)
+
+
+def linear_grey_profile() -> bytes:
+    """Of a grey whose numbers are light itself: half of sRGB's brightness is about a fifth of its."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 256) + b"\0\0"
+    tags = {b"wtpt": white, b"kTRC": curve}
+    body, table, offset = b"", struct.pack(">I", len(tags)), 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        table += name + struct.pack(">II", offset + len(body), len(content))
+        body += content
+    head = struct.pack(">I4sI4s4s4s12x4s", offset + len(body), b"test", 0x02400000, b"mntr", b"GRAY", b"XYZ ", b"acsp")
+    return (head + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)).ljust(128, b"\0") + table + body
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_a_profile_of_greys_is_applied(kind: str) -> None:
+    data = encoded(Image.new("L", (64, 64), 55), kind, icc_profile=linear_grey_profile())
+    assert read(data).getpixel((9, 9)) == pytest.approx((128, 128, 128), abs=4)
+
+
+def test_a_tiff_in_one_strip_however_long_is_read() -> None:
+    whole = plain_tiff(bytes((200, 100, 50)) * 64 * 64, 8, 2, channels=3)
+    endless = whole.replace(struct.pack("<HHII", 278, 3, 1, 64), struct.pack("<HHII", 278, 4, 1, 2**32 - 1))
+    assert endless != whole
+    assert read(endless).getpixel((9, 9)) == (200, 100, 50)

@@ -54,6 +54,11 @@ def test_the_threshold_itself_is_malignant() -> None:
     assert label(0.199999, served.value) == "benign"
 
 
+def test_the_threshold_that_is_served_is_that_of_the_operating_point() -> None:
+    served = manifest(operating_point=0.9).threshold
+    assert (served.sensitivity, served.value) == (0.9, 0.3)
+
+
 def test_each_limit_has_its_reason_and_is_itself_allowed() -> None:
     limits = QualityLimits(min_sharpness=0.3, min_exposure=0.4, min_familiarity=0.02)
     assert reasons(limits, 0.3, 0.4, 0.02) == []

@@ -15,6 +15,7 @@ from PIL import Image
 from handler import errors
 from handler.decode import Limits, decode
 from handler.geometry import Geometry
+from handler.signatures import webp_size
 from tests.handler.drawing import FILES, PICTURE, encoded, lesion
 
 LIMITS = Limits()
@@ -210,3 +211,10 @@ def test_bombs_are_refused_before_their_pixels_are_allocated(bomb: Callable[[], 
         "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000\n"
     )
     subprocess.run([sys.executable, "-c", program], input=bomb(), check=True, timeout=60)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"lossless": True, "exact": True}])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_webp_tells_its_size_before_it_is_opened(mode: str, options: dict[str, bool]) -> None:
+    for size in ((321, 123), (33, 700)):
+        assert webp_size(encoded(PICTURE.convert(mode).resize(size), "WEBP", **options)) == size

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from handler import familiarity
 from handler.errors import BundleError
@@ -76,3 +76,18 @@ def test_a_file_that_is_no_reference_is_refused_by_name(tmp_path: Path) -> None:
 def test_descriptors_have_the_stated_length() -> None:
     for size in (33, 64, 224):
         assert describe(drawing.lesion(0), size).shape == (familiarity.LENGTH,)
+
+
+def test_a_lesion_lit_from_another_side_than_those_it_was_fitted_on_is_as_familiar() -> None:
+    light = Image.linear_gradient("L").resize((150, 150)).point(lambda value: 90 + value // 2)
+
+    def lit(seed: int, side: Image.Transpose | None) -> np.ndarray:
+        shade = light.transpose(side) if side is not None else light
+        return describe(ImageChops.multiply(drawing.lesion(seed, 150, 150), Image.merge("RGB", [shade] * 3)))
+
+    fitted = np.stack([lit(seed, None) for seed in range(160)])
+    features = np.random.default_rng(0).normal(size=(160, 4)).astype(np.float32)
+    known = familiarity.fit(features[:110], fitted[:110], features[110:], fitted[110:])
+    for side in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.TRANSVERSE):
+        turned = np.stack([lit(seed, side) for seed in range(200, 230)])
+        assert (known.score(np.zeros((30, 4), np.float32), turned) < 0.01).mean() < 0.3, side

@@ -37,6 +37,23 @@ def test_downsampling_averages_instead_of_picking() -> None:
     assert abs(pixels[1:-1, 1:-1].astype(int) - 127).max() <= 2
 
 
+def test_an_edge_is_weighted_by_its_distance_and_never_overshoots() -> None:
+    """The filter that the shipped weights were trained with; another one moves every probability a little."""
+    step = np.full((64, 64, 3), 100, np.uint8)
+    step[:, 32:] = 200
+    row = Geometry(size=32).apply(Image.fromarray(step))[16, :, 0].astype(float)
+    assert row[14:18].tolist() == pytest.approx([100, 112.5, 187.5, 200], abs=1)
+    assert row.min() == 100
+    assert row.max() == 200
+
+
+@given(crop=st.floats(0.3, 1.0), size=st.sampled_from([28, 128, 224]))
+def test_the_crop_of_a_frame_of_the_target_has_no_pixel_less_than_the_input(crop: float, size: int) -> None:
+    geometry = Geometry(size=size, crop=crop)
+    left, _, right, _ = geometry.box(2 * geometry.target, geometry.target)
+    assert right - left >= size - 1e-9
+
+
 @given(
     width=st.integers(1, 9000), height=st.integers(1, 9000), crop=st.floats(0.05, 1.0), size=st.sampled_from([32, 128])
 )

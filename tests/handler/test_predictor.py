@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from handler.errors import EmptyBody, NotAnImage, Rejection, TruncatedImage
 from handler.familiarity import FamiliarityReference
@@ -81,6 +84,21 @@ def test_an_explanation_is_the_same_answer_and_more(sigmoid: Predictor) -> None:
     assert {name: wire[name] for name in FIELDS} == plain.wire()
     assert wire["heatmap"].startswith("data:image/png;base64,")
     assert np.linalg.norm(wire["features"]) == pytest.approx(1, abs=1e-3)
+
+
+def opened(uri: str | None) -> np.ndarray:
+    assert uri
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))), int)
+
+
+def test_each_image_of_a_batch_is_explained_by_its_own_features_and_logits(softmax: Predictor) -> None:
+    images = [*LESIONS[:3], *(encoded(draw(1)) for draw in (drawing.page, drawing.noise, drawing.scene))]
+    alone = [predictions(softmax.predict([data], explain=True))[0] for data in images]
+    together = predictions(softmax.predict(images, explain=True))
+    for one, other in zip(alone, together, strict=True):
+        assert other.features == pytest.approx(one.features, abs=1e-3)
+        assert np.abs(opened(one.heatmap) - opened(other.heatmap)).max() <= 3
+    assert together[0].features != pytest.approx(together[1].features, abs=1e-2)
 
 
 def test_stages_are_timed(sigmoid: Predictor) -> None:

@@ -43,6 +43,13 @@ def test_too_dark_too_bright_and_too_flat_are_badly_exposed(seed: int) -> None:
     assert quality(ImageEnhance.Contrast(image).enhance(0.1)).exposure < 0.4
 
 
+@pytest.mark.parametrize("grey", [6, 250])
+def test_what_is_nearly_black_or_white_shows_nothing(grey: int) -> None:
+    image = lesion(0, 200, 200)
+    image.paste((grey, grey, grey), (100, 0, 200, 200))
+    assert quality(image).exposure == pytest.approx(0.5, abs=0.1)
+
+
 def test_the_extremes_stay_on_the_scale() -> None:
     flat = quality(Image.new("RGB", (64, 64), (200, 150, 130)))
     assert flat == (0.0, 0.0)

@@ -97,6 +97,19 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     assert str(path) in refusal(path)
 
 
+def test_an_archive_that_would_fill_the_disk_is_refused(
+    packed: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(packed) as opened:
+        whole = sum(entry.file_size for entry in opened.infolist() if entry.filename.startswith("bundle/"))
+    monkeypatch.setattr("handler.unpacking.MOST_BYTES", whole)
+    Predictor.load(packed, "fp32", threads=1)
+    monkeypatch.setattr("handler.unpacking.MOST_BYTES", whole - 1)
+    assert "no bundle is so large" in refusal(packed)
+    gc.collect()
+    assert list(scratch.iterdir()) == []
+
+
 def test_a_cut_archive_is_refused(packed: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.mar"
     path.write_bytes(packed.read_bytes()[:-2000])

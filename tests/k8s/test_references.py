@@ -118,6 +118,10 @@ def memory_gap(manifests: Manifests) -> None:
     container(manifests, "gateway")["resources"]["limits"]["memory"] = "4Gi"
 
 
+def memory_without_end(manifests: Manifests) -> None:
+    del container(manifests, "gateway")["resources"]["limits"]["memory"]
+
+
 def namespace_unknown(manifests: Manifests) -> None:
     pick(manifests, "Service")["metadata"]["namespace"] = "elsewhere"
 
@@ -151,6 +155,7 @@ FAULTS: list[tuple[Callable[[Manifests], None], str]] = [
     (memory_unit, "'384Mib' is not a quantity"),
     (size_limit, "'1 Gi' is not a quantity"),
     (memory_gap, "the memory request and limit differ"),
+    (memory_without_end, "the memory request and limit differ"),
     (namespace_unknown, "its namespace elsewhere is not among the objects"),
     (namespace_missing, "has no namespace"),
 ]

@@ -86,3 +86,24 @@ def test_hair_and_ruler_only_darken_and_only_where_drawn() -> None:
         darker = (drawn < 0.7).float().mean((1, 2, 3))
         assert 0.001 < float(darker.mean()) < 0.5
     assert torch.equal(RandomOcclusion()(images), images)
+
+
+@pytest.mark.parametrize(("zoom", "share"), [(1.0, 0.25), (1.5, 0.5625), (2.0, 1.0)])
+def test_a_zoom_above_one_makes_a_lesion_larger(zoom: float, share: float) -> None:
+    given = torch.zeros(4, 3, 64, 64, dtype=torch.uint8)
+    given[:, :, 16:48, 16:48] = 255
+    view = RandomView(size=64, **STILL | {"zoom": (zoom, zoom)})  # type: ignore[arg-type]
+    assert float(view(given).mean()) == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("draw", "mixed"), [(0.1, "mixup"), (0.59, "mixup"), (0.61, "cutmix"), (0.79, "cutmix"), (0.81, "")]
+)
+def test_images_are_mixed_as_often_as_the_shares_say(monkeypatch: pytest.MonkeyPatch, draw: float, mixed: str) -> None:
+    mix = Mix(2, mixup=0.6, cutmix=0.2)
+    called: list[str] = []
+    for name in ("mixup", "cutmix"):
+        getattr(mix, name).register_forward_pre_hook(lambda *_, name=name: called.append(name))
+    monkeypatch.setattr("lightning_module.augmentation.torch.rand", lambda *_: torch.tensor(draw))
+    mix(torch.rand_like(torch.zeros(4, 3, 8, 8)), torch.tensor([0, 1, 0, 1]))
+    assert called == [mixed] * bool(mixed)

@@ -9,6 +9,7 @@ from lightning_module.metrics import (
     Scores,
     bootstrap,
     bootstrap_samples,
+    calibration,
     ece_if_calibrated,
     everything,
     ranking,
@@ -96,6 +97,28 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert found.high is not None
         covered += found.low <= 0.5 <= found.high
     assert covered >= 34
+
+
+def test_an_interval_is_of_95_percent_and_of_no_other_share() -> None:
+    values = np.random.default_rng(4).normal(0.5, 0.1, 400)
+    sample = Scores(values > 0.5, values, np.arange(400).astype(str))
+    found = bootstrap(sample, lambda drawn: {"mean": float(drawn.probability.mean())}, replicates=4000)["mean"]
+    assert found.low is not None
+    assert found.high is not None
+    # 90 % would be 1.64, 99 % 2.58.
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * values.std() / 20, rel=0.04)
+
+
+def test_what_chance_does_to_the_calibration_error_is_an_interval_of_95_percent() -> None:
+    probability = np.linspace(0.02, 0.98, 120)
+    images = Scores(probability > 0.5, probability, np.arange(120).astype(str))
+    expected = ece_if_calibrated(images, replicates=800)
+    assert expected.low is not None
+    assert expected.high is not None
+    random = np.random.default_rng(11)
+    drawn = [Scores(random.random(120) < probability, probability, images.group) for _ in range(800)]
+    errors = np.array([calibration(one)["ece"] for one in drawn])
+    assert np.mean((expected.low <= errors) & (errors <= expected.high)) == pytest.approx(0.95, abs=0.02)
 
 
 def test_a_calibrated_model_shows_the_calibration_error_that_its_scores_lead_to_expect() -> None:

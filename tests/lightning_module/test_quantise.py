@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from handler.networks import build
 from lightning_module import export, quantise
+from lightning_module.folding import fold_and_round
 
 SIZE = 32
 
@@ -30,3 +31,17 @@ def test_calibration_needs_images() -> None:
 def _features(model: ov.Model, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     found: NDArray[np.float32] = ov.Core().compile_model(model, "CPU")(image[None])["features"]
     return found
+
+
+def test_folding_a_batch_norm_changes_no_answer_though_its_variance_is_tiny() -> None:
+    torch.manual_seed(0)
+    network = build("small_cnn", 1).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_var is not None
+            module.running_var.fill_(module.eps)
+    images = torch.rand(4, 3, SIZE, SIZE)
+    with torch.no_grad():
+        expected = network(images)
+        found = fold_and_round(network)(images)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))

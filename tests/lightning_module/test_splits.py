@@ -157,3 +157,24 @@ def test_weights_draw_benign_and_malignant_equally_often() -> None:
     table = table_of(malignant=[True] + [False] * 9)
     weights = splits.sampling_weights(table, np.arange(10))
     assert weights[0] == pytest.approx(weights[1:].sum())
+
+
+def test_published_validation_images_take_part_in_cross_validation() -> None:
+    table = table_of(split=["train"] * 30 + ["val"] * 10 + ["test"] * 10, malignant=[True, False] * 25)
+    folds = splits.kfold(table, folds=4)
+    assert sorted(np.concatenate([fold.val for fold in folds])) == list(range(40))
+    assert all(len(fold.train) + len(fold.val) == 40 for fold in folds)
+
+
+def test_undersampling_counts_by_patient_where_lesions_are_named_too() -> None:
+    table = table_of(
+        patient=["p"] * 4 + [None] * 4,
+        lesion=["a", "b", "c", "d", "e", "e", "f", "f"],
+        site=["back"] * 8,
+        malignant=[True] + [False] * 7,
+    )
+    kept = table.frame.iloc[splits.undersampled(table, np.arange(8))]
+    assert kept["malignant"].sum() == 1
+    benign = kept[~kept["malignant"]]
+    assert benign["patient"].fillna("unknown").tolist().count("p") == 1
+    assert sorted(benign["lesion"][benign["patient"].isna()]) == ["e", "f"]

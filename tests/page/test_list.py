@@ -106,3 +106,21 @@ def test_exports_hold_every_result(visitor: Visitor, lesion: Lesions) -> None:
     assert [row["file"] for row in document["results"]] == ['=evil(),"x".jpg', "scalp.jpg", "letter.pdf"]
     assert document["results"][0]["probability"] == 0.2
     assert document["results"][2]["error"]["reason"] == "not_an_image"
+
+
+def test_what_is_not_analysed_yet_is_not_exported(desk: Visitor, lesion: Lesions, upstream: ArrangedTorchServe) -> None:
+    page = desk.page
+    desk.drop(lesion("10.jpg", 0.04), lesion("2.jpg", 0.05))
+    heading(page, "2 images · 2 below")
+    upstream.hold = threading.Event()
+    try:
+        desk.drop(lesion("waits.jpg", 0.3))
+        expect(page.locator(".lesions tbody tr")).to_have_count(3)
+        page.get_by_role("button", name="Image", exact=True).click()
+        assert names(page) == ["2.jpg", "10.jpg", "waits.jpg"]
+        rows = csv.DictReader(export(page, "Export CSV").splitlines())
+        assert [row["file"] for row in rows] == ["2.jpg", "10.jpg"]
+        told = json.loads(export(page, "Export JSON"))
+        assert [result["file"] for result in told["results"]] == ["2.jpg", "10.jpg"]
+    finally:
+        upstream.hold.set()

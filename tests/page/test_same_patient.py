@@ -38,6 +38,14 @@ def test_three_lesions_of_one_patient_are_ranked_and_the_ugly_duckling_marked(
     heading(page, "Below the threshold")
 
 
+def test_lesions_that_are_alike_are_not_told_to_be_harmless(desk: Visitor, lesion: Lesions) -> None:
+    desk.choose(*(lesion(f"{name}.jpg", 0.05) for name in "abc"))
+    desk.page.get_by_role("link", name="Same patient: compare").click()
+    lede = desk.page.locator("#view-compare .lede")
+    expect(lede).to_have_text("No lesion differs clearly from the others. That alone does not clear any of them.")
+    expect(desk.page.locator(".ranked.odd")).to_have_count(0)
+
+
 def test_more_images_than_a_comparison_takes_are_told_before_asking(
     visit: Callable[..., Visitor], upstream: ArrangedTorchServe, lesion: Lesions
 ) -> None:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from gateway.settings import Settings as GatewaySettings
 from handler import telemetry
 from handler.decode import Limits
 from stack import properties
@@ -61,6 +62,27 @@ def test_nothing_can_be_registered_or_fetched() -> None:
 def test_the_wire_limit_is_the_bundles_own() -> None:
     # A body between the two limits reaches the handler, which answers with a reason.
     assert Limits().max_bytes < int(CONFIG["max_request_size"]) <= Limits().max_bytes * 1.1
+
+
+def test_a_stuck_worker_is_given_up_while_the_gateway_still_waits() -> None:
+    # It needs time to ask another one.
+    most = 0.75 * GatewaySettings().backend_timeout_s
+    assert int(MODEL["responseTimeout"]) <= most
+    assert int(CONFIG["default_response_timeout"]) <= most
+
+
+def test_only_our_archive_is_served_and_only_named_metrics_are_told() -> None:
+    assert CONFIG["load_models"] == "lesion=lesion.mar"
+    assert CONFIG["model_metrics_auto_detect"] == "false"
+    assert CONFIG["decode_input_request"] == "false"
+    assert CONFIG["disable_system_metrics"] == "true"
+
+
+def test_a_java_without_memory_ends_and_its_buffers_come_in_small_chunks() -> None:
+    assert "-XX:+ExitOnOutOfMemoryError" in CONFIG["vmargs"].split()
+    [order] = re.findall(r"-Dio\.netty\.allocator\.maxOrder=(\d+)", CONFIG["vmargs"])
+    page = 8192
+    assert page << int(order) <= 2**20
 
 
 def test_memory_and_queue_are_bounded() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,3 +67,31 @@ def test_a_folder_without_room_for_the_model_is_refused(tmp_path: Path, monkeypa
         scratch.require_room(tmp_path, "TMPDIR", archive)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=58 * 2**20))
     scratch.require_room(tmp_path, "TMPDIR", archive)
+
+
+def test_a_folder_of_another_user_is_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start(MAKE, tmp_path) as dead:
+        assert dead.stdout
+        left = Path(dead.stdout.readline().strip())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = os.getuid()
+    with monkeypatch.context() as somebody:
+        somebody.setattr(os, "getuid", lambda: own + 1)
+        scratch.make()
+    assert left.exists()
+    scratch.make()
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(("length", "fits"), [(scratch.LONGEST_SOCKET, True), (scratch.LONGEST_SOCKET + 1, False)])
+def test_the_longest_path_is_the_longest_that_a_socket_takes(length: int, fits: bool) -> None:
+    with tempfile.TemporaryDirectory() as short:
+        folder = Path(short) / ("d" * (length - len(short) - len(scratch.SOCKET) - 2))
+        folder.mkdir()
+        told = contextlib.nullcontext() if fits else pytest.raises(BadSetting, match="too long a path")
+        with told:
+            scratch.require_short(folder, "TMPDIR")
+        with socket.socket(socket.AF_UNIX) as one:
+            refused = contextlib.nullcontext() if fits else pytest.raises(OSError, match="too long")
+            with refused:
+                one.bind(str(folder / scratch.SOCKET))

@@ -94,6 +94,9 @@ def test_from_the_start_to_ctrl_c_under_load(model_store: Path) -> None:
         serving.interrupt()
         assert serving.wait() == 0
         load.finish()
+        # The gateway's last answers need TorchServe.
+        ends = [line.split()[0] for line in serving.lines if line.split()[1:] == ["stopped"]]
+        assert ends == ["gateway", "torchserve"]
         assert load.lost == []
         assert set(load.statuses) <= {200, 503}
         assert load.statuses.count(503) == 0 or load.statuses.index(503) > 50

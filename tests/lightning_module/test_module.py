@@ -1,0 +1,42 @@
+"""The network's input is the same in training, in validation and as it is served."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from handler.networks import build
+from lightning_module.module import IMAGENET_MEAN, IMAGENET_STD, LesionModule
+
+
+def test_validation_sees_pixels_as_training_and_serving_do() -> None:
+    module = LesionModule("small_cnn", weights=None, view={"size": 32}).eval()
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    network = build("small_cnn", 1).eval()
+    network.load_state_dict(module.network.state_dict())
+    with torch.no_grad():
+        expected = network((pixels.float() / 255 - mean) / std)
+        torch.testing.assert_close(module(pixels), expected)
+    still = {"zoom": (1, 1), "shear": 0, "rotation": 0, "shift": 0, "resolution": (1, 1)}
+    view = LesionModule("small_cnn", weights=None, view={"size": 32} | still).view
+    seen = view(pixels)
+    assert float(seen.max()) <= 1
+    mirrored = torch.minimum(
+        (seen - pixels / 255).abs().amax((1, 2, 3)), (seen - pixels.flip(3) / 255).abs().amax((1, 2, 3))
+    )
+    assert float(mirrored.max()) < 1e-3
+
+
+def test_only_weights_decay_and_neither_biases_nor_batch_norms() -> None:
+    module: Any = LesionModule("small_cnn", weights=None, weight_decay=0.3)
+    module.trainer = SimpleNamespace(estimated_stepping_batches=10)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    decay = {parameter: group["weight_decay"] for group in groups for parameter in group["params"]}
+    assert len(decay) == len(list(module.network.parameters()))
+    for name, parameter in module.network.named_parameters():
+        assert decay[parameter] == pytest.approx(0.3 if parameter.ndim > 1 else 0.0), name
+    assert {0.0, 0.3} <= set(decay.values())
