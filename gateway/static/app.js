@@ -83,7 +83,8 @@ function open() {
   const { view, lesion } = route();
   draw();
   if (view === "model") byId("view-model").replaceChildren(...cardView(model, queue.away));
-  document.title = { image: `${lesion?.name} – Dermserve`, compare: "Same patient – Dermserve", model: "Model card – Dermserve" }[view] ?? "Dermserve";
+  // not the file's name, which may be a patient's: the browser's history keeps titles
+  document.title = { image: `Image ${lesion?.id} – Dermserve`, compare: "Same patient – Dermserve", model: "Model card – Dermserve" }[view] ?? "Dermserve";
 }
 
 function receive(files) {
