@@ -21,6 +21,7 @@ CARD = """# Model card: lesion 1.0
 > **Research use only.**
 
 A resnet18 that reads *one* dermoscopic image. See `handler` and [the data](https://doi.org/10.1038/sdata.2018.161).
+What it is made by stands [below](#provenance-and-code).
 
 | On 1,523 test images that nothing was trained on | value [95 % interval] |
 |---|---|
@@ -46,7 +47,7 @@ A resnet18 that reads *one* dermoscopic image. See `handler` and [the data](http
 |---|---|
 | ![roc](figures/roc.png) | ![scores](figures/scores.png) |
 
-## Provenance
+## Provenance and `code`
 
 Made by code `abc123`.
 """
