@@ -4,7 +4,7 @@ import { PENDING } from "./album.js";
 import { h, thumbnail } from "./dom.js";
 import { downloadCsv, downloadJson } from "./export.js";
 import { minibar } from "./gauge.js";
-import { chance, REFUSALS, VERDICTS } from "./words.js";
+import { chance, REFUSALS, UNREADABLE, VERDICTS } from "./words.js";
 
 const SETTLED = ["done", "failed"];
 const SEVERITY = { malignant: 0, abstain: 1, benign: 2 };
@@ -44,13 +44,15 @@ function cells(lesion, away, remove) {
 function progress(lesions) {
   const count = (test) => lesions.filter(test).length;
   const label = (name) => count((lesion) => lesion.answer?.label === name);
+  const failed = (unreadable) => count(({ problem }) => problem && UNREADABLE.includes(problem.reason) === unreadable);
   const settled = count(({ state }) => SETTLED.includes(state));
   const parts = [
     settled < lesions.length ? `${settled} of ${lesions.length} analysed` : lesions.length === 1 ? "1 image" : `${lesions.length} images`,
     [label("malignant"), "above the threshold"],
     [label("benign"), "below"],
     [label("abstain"), "without an answer"],
-    [count(({ state }) => state === "failed"), "not readable"],
+    [failed(true), "not readable"],
+    [failed(false), "not analysed"],
   ];
   return parts.filter((part) => typeof part === "string" || part[0]).map((part) => (typeof part === "string" ? part : part.join(" "))).join(" · ");
 }

@@ -90,9 +90,20 @@ export const REFUSALS = {
   too_small: ["The image is too small", "Use the original image, not a thumbnail."],
   too_many_files: ["Too many images at once", "Remove some, then try again."],
   unauthorized: ["The server did not accept the key", "Ask the person who runs it for a valid API key."],
+  forbidden: ["The server refuses this browser", "Ask the person who runs it."],
+  busy: ["The server has too much to do", "Wait a minute, then try again."],
+  malformed_upload: ["The image did not arrive whole", "Try again. If it keeps failing, tell the person who runs this server."],
+  backend_unavailable: ["The model is not ready", "Wait a minute, then try again."],
+  shutting_down: ["The server is about to stop", "Wait a minute, then try again."],
+  backend_timeout: ["The model took too long", "Wait a minute, then try again. If it keeps failing, tell the person who runs this server."],
+  prediction_failed: ["The model failed at this image", "Try again. If it keeps failing, tell the person who runs this server."],
+  internal: ["The server failed at this image", "Try again. If it keeps failing, tell the person who runs this server."],
   rate_limited: ["Too many requests for now", "Wait a minute, then try again."],
   other: ["The image could not be analysed", "Try again. If it keeps failing, tell the person who runs this server."],
 };
+
+/** The refusals of files that are no whole image. */
+export const UNREADABLE = ["empty_body", "not_an_image", "unsupported_format", "truncated_image", "unreadable_file"];
 
 export const CLASSES = {
   akiec: "Actinic keratosis / Bowen’s disease",

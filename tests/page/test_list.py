@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FilePayload, Page, Route, expect
 
+from gateway.problems import KINDS, Problem
 from handler.notice import NOTICE
 from tests.page.conftest import Lesions, Visitor, heading
 from tests.page.upstream import ArrangedTorchServe
@@ -47,6 +48,30 @@ def test_a_bad_file_says_what_to_do_and_disturbs_no_other(visitor: Visitor, lesi
     page.get_by_role("button", name="Remove letter.pdf").click()
     heading(page, "3 images · 1 below · 2 not readable")
     expect(page.get_by_role("button", name="Remove calf.jpg")).to_be_focused()
+
+
+def test_every_refusal_that_the_page_can_meet_has_a_headline_of_its_own(desk: Visitor) -> None:
+    never = {
+        "too_few_files",
+        "malformed_request",
+        "head_too_large",
+        "not_found",
+        "method_not_allowed",
+        "unknown_method",
+    }
+    known = desk.page.evaluate("import('/static/words.js').then(({ REFUSALS }) => Object.keys(REFUSALS))")
+    assert set(KINDS) - never <= set(known)
+
+
+def test_an_image_at_which_the_server_fails_is_not_called_unreadable(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    failure = Problem("prediction_failed")
+    page.route(
+        "**/v1/predict", lambda route: route.fulfill(status=failure.status, json=failure.document("failed")), times=1
+    )
+    desk.drop(lesion("arm.jpg", 0.3), LETTER)
+    heading(page, "2 images · 1 not readable · 1 not analysed")
+    expect(page.locator(".chip", has_text="The model failed at this image")).to_be_visible()
 
 
 def test_what_waits_can_be_cancelled_and_what_is_done_stays(

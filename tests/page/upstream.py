@@ -41,6 +41,12 @@ What it is made by stands [below](#provenance-and-code).
 | sex: male | 801 | 166 | 0.913 [0.887, 0.937] | 0.951 [0.912, 0.982] |
 | <script>alert(1)</script> | 1 | 0 | | |
 
+## Operating points
+
+| Chosen for sensitivity | Threshold | Validation: sensitivity | Validation: specificity | Test: sensitivity | Test |
+|---|---|---|---|---|---|
+| 90 % | 0.1638 | 0.896 [0.856, 0.937] | 0.758 [0.729, 0.789] | 0.849 [0.796, 0.904] | 0.732 [0.702, 0.766] |
+
 ## Figures
 
 | | |
