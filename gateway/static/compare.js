@@ -82,14 +82,14 @@ export class CompareView {
     if (asked === this.#asked) return;
     this.#asked = asked;
     if (lesions.length < 2) {
-      this.#host.replaceChildren(back(), h("p", {}, "Add two or more images of one patient, and wait until they are analysed."));
+      this.#put(h("p", {}, "Add two or more images of one patient, and wait until they are analysed."));
       return;
     }
     if (lesions.length > LIMITS.files) {
       this.#refuse(`Comparing takes at most ${LIMITS.files} images; remove ${lesions.length - LIMITS.files}.`);
       return;
     }
-    this.#host.replaceChildren(back(), h("p", { role: "status" }, "Comparing …"));
+    this.#put(h("p", { role: "status" }, "Comparing …"));
     try {
       const answer = await compare(lesions.map(({ file }) => file));
       if (asked === this.#asked) this.#show(joined(lesions, answer.lesions), answer.reason);
@@ -105,8 +105,7 @@ export class CompareView {
 
   #show(entries, reason) {
     const words = explanation(entries, reason);
-    this.#host.replaceChildren(
-      back(),
+    this.#put(
       h("p", { class: "lede" }, words),
       h("ol", { class: "ranking" }, entries.map(entry)),
       h("p", { class: "hint" }, "Ranked by calibrated probability. “Differs” adds up how far what the model sees in this image is from what it sees in the others, and how far the score is from theirs: 0 is alike, and 2, where the bar ends, the most there can be. The ugly duckling is a lesion that differs at least 1.25 times as much as the next."),
@@ -120,19 +119,20 @@ export class CompareView {
       return;
     }
     this.#asked = null;
-    const again = h("button", { class: "button primary", type: "button", on: { click: () => this.#retry() } }, "Try again");
+    const again = h("button", { class: "button primary", type: "button", on: { click: () => this.draw() } }, "Try again");
     const words = error.kind ? "The server does not answer just now." : error.message;
-    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, `These images could not be compared. ${words}`), h("p", { class: "actions" }, again));
+    this.#put(h("p", { class: "trouble", role: "alert" }, `These images could not be compared. ${words}`), h("p", { class: "actions" }, again));
   }
 
-  /** The focus must not go down with the button. */
-  #retry() {
-    this.draw();
-    this.#host.querySelector("h1").focus();
+  /** Whoever is in this view goes on at its heading. */
+  #put(...nodes) {
+    const focused = this.#host.contains(document.activeElement);
+    this.#host.replaceChildren(back(), ...nodes);
+    if (focused) this.#host.querySelector("h1").focus({ preventScroll: true });
   }
 
   #refuse(words) {
     const list = h("a", { class: "button primary", href: "#/" }, "Back to the images");
-    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, words), h("p", { class: "actions" }, list));
+    this.#put(h("p", { class: "trouble", role: "alert" }, words), h("p", { class: "actions" }, list));
   }
 }

@@ -96,6 +96,20 @@ def test_bars_leave_their_names_room_on_the_narrowest_phone(
         assert end < bar["x"], row.inner_text()
 
 
+def test_a_score_leaves_its_image_room_on_the_narrowest_phone(
+    visit: Callable[..., Visitor], site: Site, lesion: Lesions
+) -> None:
+    visitor = visit(site, viewport={"width": 320, "height": 568})
+    page = visitor.open()
+    visitor.choose(lesion("back.jpg", 0.1418), lesion("arm.jpg", 0.3))
+    heading(page, "2 images · 1 above the threshold · 1 below")
+    chip = page.locator(".lesions .chip").first.bounding_box()
+    score = page.locator(".lesions .figure", has_text="14.18 %").bounding_box()
+    assert chip
+    assert score
+    assert chip["x"] + chip["width"] < score["x"]
+
+
 def test_what_the_browser_cannot_show_has_no_broken_picture_and_no_overlay(
     desk: Visitor, upstream: ArrangedTorchServe, lesion: Lesions
 ) -> None:

@@ -56,6 +56,19 @@ def test_the_difference_that_is_shown_is_the_one_that_decides(desk: Visitor, les
         assert sum(part["width"] for part in parts if part) / scale["width"] == pytest.approx(share, abs=0.02)
 
 
+def test_the_focus_stays_in_the_view_when_a_comparison_fails_and_when_it_comes(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.choose(lesion("a.jpg", 0.1), lesion("b.jpg", 0.2))
+    page.route("**/v1/compare", lambda route: route.abort("connectionreset"), times=1)
+    page.get_by_role("link", name="Same patient: compare").press("Enter")
+    again = page.get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    expect(page.get_by_role("heading", name="Same patient")).to_be_focused()
+    again.press("Enter")
+    expect(page.locator(".ranked")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Same patient")).to_be_focused()
+
+
 def test_more_images_than_a_comparison_takes_are_told_before_asking(
     visit: Callable[..., Visitor], upstream: ArrangedTorchServe, lesion: Lesions
 ) -> None:
