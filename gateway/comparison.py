@@ -66,7 +66,11 @@ def compare(lesions: Sequence[Lesion]) -> Comparison:
     first, second = sorted(oddness, key=lambda index: -oddness[index])[:2]
     if oddness[first] <= STANDS_OUT * oddness[second]:
         return Comparison(standings, None, "No lesion differs clearly from the others.")
-    return Comparison(standings, first, "This lesion differs most from the others of the same patient.")
+    return Comparison(
+        standings,
+        first,
+        "This lesion differs most from the others of the same patient, in appearance and score together.",
+    )
 
 
 def _cosine_distance(one: Sequence[float], other: Sequence[float]) -> float:

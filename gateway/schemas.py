@@ -75,7 +75,7 @@ COMPARISON: Schema = {
         _lesion(2, "leg.jpg", 0.031, 3, 0.1802, 0.199),
     ],
     "ugly_duckling": 1,
-    "reason": "This lesion differs most from the others of the same patient.",
+    "reason": "This lesion differs most from the others of the same patient, in appearance and score together.",
     "notice": NOTICE,
 }
 MODEL: Schema = {

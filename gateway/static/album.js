@@ -1,5 +1,7 @@
 /** The images in this tab and what is known of each. Nothing outlives the tab. */
 
+export const PENDING = ["queued", "sending"];
+
 export class Album extends EventTarget {
   #next = 1;
   lesions = [];
@@ -11,7 +13,8 @@ export class Album extends EventTarget {
       file,
       name: file.name || "Pasted image",
       url: URL.createObjectURL(file),
-      state: "queued", // queued, sending, done, failed
+      state: "queued", // then sending, and in the end done or failed
+      cuts: 0,
       answer: null,
       problem: null,
       heatmap: null,
@@ -20,6 +23,10 @@ export class Album extends EventTarget {
     this.lesions.push(...added);
     this.#changed();
     return added;
+  }
+
+  get pending() {
+    return this.lesions.some(({ state }) => PENDING.includes(state));
   }
 
   get(id) {

@@ -11,16 +11,18 @@ export class Problem extends Error {
 
 /** Nothing answered, or the model behind the gateway is away: worth trying again later. */
 export class Away extends Error {
-  constructor(kind, seconds = 0) {
+  constructor(kind, { seconds = 0, late = false } = {}) {
     super(kind);
     this.kind = kind;
     this.seconds = seconds;
+    this.late = late;
   }
 }
 
 export const LIMITS = JSON.parse(document.querySelector("meta[name=dermserve-limits]").content);
 const BUSY_TRIES = 10;
 const TIMEOUT = 120_000; // the gateway itself gives up sooner, and says why
+const PROBE_TIMEOUT = 30_000;
 let askForKey = async () => null;
 let asking = null;
 let key = null;
@@ -33,18 +35,18 @@ export function onKeyNeeded(ask) {
 const pause = (seconds) => new Promise((wake) => setTimeout(wake, 1000 * seconds));
 const retryAfter = (response) => Math.min(30, Number.parseFloat(response.headers.get("Retry-After")) || 1);
 
-async function call(path, options) {
+async function call(path, { timeout = TIMEOUT, ...options }) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   let response;
   try {
-    response = await fetch(path, { ...options, headers, credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT) });
-  } catch {
-    throw new Away("offline");
+    response = await fetch(path, { ...options, headers, credentials: "same-origin", signal: AbortSignal.timeout(timeout) });
+  } catch (error) {
+    throw new Away("offline", { late: error.name === "TimeoutError" });
   }
   if (response.ok) return response.json();
   const body = await response.json().catch(() => ({}));
   const fromProxy = [502, 504].includes(response.status) && !body.reason;
-  if (response.status === 503 || fromProxy) throw new Away("unavailable", retryAfter(response));
+  if (response.status === 503 || fromProxy) throw new Away("unavailable", { seconds: retryAfter(response) });
   throw Object.assign(new Problem(response.status, body), { seconds: retryAfter(response) });
 }
 
@@ -92,12 +94,16 @@ async function checkReadable(files) {
   }
 }
 
+/** A server that answers other requests was not lost: the upload took too long, or something on the way cut it off. */
 async function send(path, files) {
   try {
     return await ask(path, form(files));
   } catch (error) {
-    if (error.kind === "offline") await checkReadable(files);
-    throw error;
+    if (error.kind !== "offline") throw error;
+    await checkReadable(files);
+    await ready();
+    if (error.late) throw new Problem(408, { reason: "slow_client", detail: `No answer came within ${TIMEOUT / 1000} seconds of sending.` });
+    throw new Problem(0, { reason: "cut_off", detail: "The connection was closed before an answer came, while the server answers other requests." });
   }
 }
 
@@ -109,7 +115,7 @@ export const model = () => ask("v1/model");
 /** Resolves if the server can analyse images now. A proxy may hide the address, so only its "not ready" counts. */
 export async function ready() {
   try {
-    await ask("readyz", { cache: "no-store" });
+    await ask("readyz", { cache: "no-store", timeout: PROBE_TIMEOUT });
   } catch (error) {
     if (error instanceof Away) throw error;
   }

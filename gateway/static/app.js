@@ -1,13 +1,13 @@
 /** Ties the rooms together: what is added is queued, what is known is drawn, the address says which view is open. */
 
-import { Album } from "./album.js";
+import { Album, PENDING } from "./album.js";
 import { onKeyNeeded } from "./api.js";
 import { cardView } from "./card.js";
 import { CompareView } from "./compare.js";
 import { announce, byId } from "./dom.js";
 import { openIntake } from "./intake.js";
 import { Queue } from "./queue.js";
-import { resultView } from "./result.js";
+import { resultView, steps } from "./result.js";
 import { LesionTable } from "./table.js";
 import { BANNERS, chance, REFUSALS, VERDICTS } from "./words.js";
 
@@ -17,7 +17,8 @@ const queue = new Queue(album);
 const table = new LesionTable(byId("list"), album, () => focusHeading("analyse"));
 const comparison = new CompareView(byId("view-compare"), album);
 let model = null;
-let drawn = null;
+let drawn = {};
+let unsaid = 0;
 
 function route() {
   const [, view = "", id] = location.hash.split("/");
@@ -27,18 +28,27 @@ function route() {
 }
 
 function neighbours(lesion) {
-  const position = album.lesions.indexOf(lesion);
-  return [album.lesions[position - 1] ?? null, album.lesions[position + 1] ?? null];
+  const shown = table.lesions;
+  const position = shown.indexOf(lesion);
+  return [shown[position - 1] ?? null, shown[position + 1] ?? null];
 }
 
 function drawImage(lesion) {
   const around = neighbours(lesion);
-  const signature = [lesion.id, lesion.state, queue.away, model?.manifest?.version, ...around.map((other) => other?.id)].join();
-  if (signature === drawn) return;
-  drawn = signature;
+  const answer = [lesion.state, PENDING.includes(lesion.state) && queue.away, model?.manifest?.version].join();
+  const beside = around.map((other) => other?.id).join();
+  const before = drawn;
+  drawn = { lesion, answer, beside };
+  const view = byId("view-image");
+  const focused = view.contains(document.activeElement);
+  if (before.lesion === lesion && before.answer === answer) {
+    if (before.beside !== beside) view.querySelector(".steps").replaceWith(steps(around));
+    if (focused && !view.contains(document.activeElement)) focusHeading("image");
+    return;
+  }
   const actions = {
     retry: () => {
-      album.update(lesion, { state: "queued", problem: null });
+      album.update(lesion, { state: "queued", problem: null, cuts: 0 });
       queue.work();
     },
     remove: () => {
@@ -46,8 +56,6 @@ function drawImage(lesion) {
       location.hash = "#/";
     },
   };
-  const view = byId("view-image");
-  const focused = view.contains(document.activeElement);
   view.replaceChildren(...resultView(lesion, { model, away: queue.away, around, actions }).flat());
   if (focused) focusHeading("image"); // the answer must not throw whoever waits for it back to the top of the page
 }
@@ -66,6 +74,11 @@ function draw() {
   (images ? addEventListener : removeEventListener)("beforeunload", ask);
   table.draw(queue.away);
   if (view === "image") drawImage(lesion);
+  if (drawn.lesion && !album.get(drawn.lesion.id)) {
+    byId("view-image").replaceChildren();
+    drawn = {};
+  }
+  if (!images) comparison.clear();
   if (view === "compare") comparison.draw();
   for (const link of document.querySelectorAll("nav [data-view]")) {
     const here = link.dataset.view === (view === "model" ? "model" : "analyse");
@@ -83,11 +96,13 @@ function open() {
   const { view, lesion } = route();
   draw();
   if (view === "model") byId("view-model").replaceChildren(...cardView(model, queue.away));
-  document.title = { image: `${lesion?.name} – Dermserve`, compare: "Same patient – Dermserve", model: "Model card – Dermserve" }[view] ?? "Dermserve";
+  // not the file's name, which may be a patient's: the browser's history keeps titles
+  document.title = { image: `Image ${lesion?.id} – Dermserve`, compare: "Same patient – Dermserve", model: "Model card – Dermserve" }[view] ?? "Dermserve";
 }
 
 function receive(files) {
   const alone = album.lesions.length === 0 && files.length === 1;
+  if (!album.pending) unsaid = 0;
   const [first] = album.add(files);
   queue.work();
   const target = alone ? `#/image/${first.id}` : "#/";
@@ -107,9 +122,18 @@ function showStatus() {
   banner.hidden = !banner.textContent;
 }
 
-function settled({ detail: { name, answer, problem } }) {
-  if (problem) announce(`${name}: ${(REFUSALS[problem.reason] ?? REFUSALS.other)[0]}`);
-  else announce(`${name}: ${VERDICTS[answer.label].title}${answer.probability === null ? "" : `, ${chance(answer.probability)}`}`);
+function outcome({ name, answer, problem }) {
+  if (problem) return `${name}: ${(REFUSALS[problem.reason] ?? REFUSALS.other)[0]}`;
+  return `${name}: ${VERDICTS[answer.label].title}${answer.probability === null ? "" : `, ${chance(answer)}`}`;
+}
+
+/** Of many images, the total alone is said, at the end. */
+function settled({ detail: lesion }) {
+  unsaid += 1;
+  const last = !album.pending;
+  if (route().lesion === lesion || (last && unsaid === 1)) announce(outcome(lesion));
+  else if (last) announce(table.summary);
+  if (last) unsaid = 0;
 }
 
 onKeyNeeded(async (refused) => {
@@ -138,6 +162,14 @@ addEventListener("hashchange", () => {
   open();
   scrollTo(0, 0);
   focusHeading(route().view);
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#"]:not([href^="#/"])');
+  if (!link) return;
+  event.preventDefault(); // the address says which view is open, not which part of it
+  const part = byId(link.getAttribute("href").slice(1));
+  part?.focus({ preventScroll: true });
+  part?.scrollIntoView();
 });
 byId("incomplete").remove();
 openIntake(receive);

@@ -1,7 +1,7 @@
 /** Several lesions of one patient: ranked by score, with the one that is least like the others marked. */
 
 import { compare, LIMITS } from "./api.js";
-import { announce, h } from "./dom.js";
+import { announce, h, thumbnail } from "./dom.js";
 import { minibar } from "./gauge.js";
 import { chance, REFUSALS, VERDICTS } from "./words.js";
 
@@ -15,27 +15,33 @@ function verdict({ answer, problem }) {
   return h("span", { class: "chip", data: { label } }, problem ? (REFUSALS[problem.reason] ?? REFUSALS.other)[0] : VERDICTS[label].short);
 }
 
-function entry({ lesion, answer, problem, rank, distance, odd, same }, furthest) {
+/** Both parts of what decides on the ugly duckling, each from 0 to 1: the bar ends where neither could be more. */
+function difference(distance, scoreDifference) {
+  const [appearance, score] = [distance, scoreDifference].map((part) => part.toFixed(2));
+  const fill = (part, size) => h("span", { class: part, style: { width: `${50 * size}%` } });
+  return h(
+    "div",
+    { class: "difference" },
+    h("span", {}, "Differs from the others"),
+    h("span", { class: "meter parts" }, fill("appearance", distance), fill("by-score", scoreDifference)),
+    h("span", { class: "figure" }, (Number(appearance) + Number(score)).toFixed(2)),
+    h("span", { class: "figure" }, `${appearance} in appearance, ${score} in score`),
+  );
+}
+
+function entry({ lesion, answer, problem, rank, distance, scoreDifference, odd, same }) {
   const scored = answer && answer.probability !== null;
   return h(
     "li",
     { class: odd ? "ranked odd" : "ranked" },
     h("span", { class: "rank" }, rank ?? "–"),
-    h("img", { src: lesion.url, alt: "", width: 96, height: 96 }),
+    thumbnail(lesion.url, 96),
     h(
       "div",
       { class: "ranked-words" },
       h("h2", {}, h("a", { href: `#/image/${lesion.id}` }, lesion.name), odd ? h("span", { class: "chip", data: { label: "odd" } }, "Ugly duckling") : null, same ? h("span", { class: "chip" }, `Same file as ${same.name}`) : null),
-      h("p", { class: "ranked-score" }, verdict({ answer, problem }), scored ? [h("span", { class: "figure" }, chance(answer.probability)), minibar(answer)] : null),
-      Number.isFinite(distance)
-        ? h(
-            "div",
-            { class: "difference" },
-            h("span", {}, "Differs from the others"),
-            h("span", { class: "meter" }, h("span", { class: "meter-fill", style: { width: `${furthest ? (100 * distance) / furthest : 0}%` } })),
-            h("span", { class: "figure" }, distance.toFixed(2)),
-          )
-        : null,
+      h("p", { class: "ranked-score" }, verdict({ answer, problem }), scored ? [h("span", { class: "figure" }, chance(answer)), minibar(answer)] : null),
+      Number.isFinite(distance) ? difference(distance, scoreDifference) : null,
     ),
   );
 }
@@ -48,6 +54,7 @@ const joined = (lesions, rows) =>
     problem: row.error ?? null,
     rank: row.rank,
     distance: row.distance,
+    scoreDifference: row.score_difference,
     odd: row.ugly_duckling,
     same: lesions[row.same_as] ?? null,
   }));
@@ -55,7 +62,7 @@ const joined = (lesions, rows) =>
 function explanation(entries, reason) {
   const odd = entries.find((candidate) => candidate.odd);
   if (!odd) return `${reason} That alone does not clear any of them.`;
-  return `${odd.lesion.name} differs most from this patient’s other lesions. Clinicians call such a lesion the ugly duckling and look at it again, whatever its score.`;
+  return `${odd.lesion.name} differs most from this patient’s other lesions, in appearance and score together. Clinicians call the lesion that looks unlike the others the ugly duckling, and look at it again.`;
 }
 
 export class CompareView {
@@ -75,14 +82,14 @@ export class CompareView {
     if (asked === this.#asked) return;
     this.#asked = asked;
     if (lesions.length < 2) {
-      this.#host.replaceChildren(back(), h("p", {}, "Add two or more images of one patient, and wait until they are analysed."));
+      this.#put(h("p", {}, "Add two or more images of one patient, and wait until they are analysed."));
       return;
     }
     if (lesions.length > LIMITS.files) {
       this.#refuse(`Comparing takes at most ${LIMITS.files} images; remove ${lesions.length - LIMITS.files}.`);
       return;
     }
-    this.#host.replaceChildren(back(), h("p", { role: "status" }, "Comparing …"));
+    this.#put(h("p", { role: "status" }, "Comparing …"));
     try {
       const answer = await compare(lesions.map(({ file }) => file));
       if (asked === this.#asked) this.#show(joined(lesions, answer.lesions), answer.reason);
@@ -91,14 +98,17 @@ export class CompareView {
     }
   }
 
+  clear() {
+    this.#asked = null;
+    this.#host.replaceChildren();
+  }
+
   #show(entries, reason) {
-    const furthest = Math.max(0, ...entries.map(({ distance }) => distance ?? 0));
     const words = explanation(entries, reason);
-    this.#host.replaceChildren(
-      back(),
+    this.#put(
       h("p", { class: "lede" }, words),
-      h("ol", { class: "ranking" }, entries.map((item) => entry(item, furthest))),
-      h("p", { class: "hint" }, "Ranked by calibrated probability. “Differs” is the distance between what the model sees in this image and in the others; it has no threshold."),
+      h("ol", { class: "ranking" }, entries.map(entry)),
+      h("p", { class: "hint" }, "Ranked by calibrated probability. “Differs” adds up how far what the model sees in this image is from what it sees in the others, and how far the score is from theirs: 0 is alike, and 2, where the bar ends, the most there can be. The ugly duckling is a lesion that differs more than 1.25 times as much as the next."),
     );
     announce(words);
   }
@@ -111,11 +121,18 @@ export class CompareView {
     this.#asked = null;
     const again = h("button", { class: "button primary", type: "button", on: { click: () => this.draw() } }, "Try again");
     const words = error.kind ? "The server does not answer just now." : error.message;
-    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, `These images could not be compared. ${words}`), h("p", { class: "actions" }, again));
+    this.#put(h("p", { class: "trouble", role: "alert" }, `These images could not be compared. ${words}`), h("p", { class: "actions" }, again));
+  }
+
+  /** Whoever is in this view goes on at its heading. */
+  #put(...nodes) {
+    const focused = this.#host.contains(document.activeElement);
+    this.#host.replaceChildren(back(), ...nodes);
+    if (focused) this.#host.querySelector("h1").focus({ preventScroll: true });
   }
 
   #refuse(words) {
     const list = h("a", { class: "button primary", href: "#/" }, "Back to the images");
-    this.#host.replaceChildren(back(), h("p", { class: "trouble", role: "alert" }, words), h("p", { class: "actions" }, list));
+    this.#put(h("p", { class: "trouble", role: "alert" }, words), h("p", { class: "actions" }, list));
   }
 }

@@ -17,6 +17,14 @@ function fill(node, props, children) {
 
 export const h = (tag, props = {}, ...children) => fill(document.createElement(tag), props, children);
 export const svg = (tag, props = {}, ...children) => fill(document.createElementNS(SVG, tag), props, children);
+
+/** A small picture beside its name; what the browser cannot show is a question mark. */
+export function thumbnail(source, size) {
+  const picture = h("img", { class: "thumbnail", loading: "lazy", decoding: "async", src: source, alt: "", width: size, height: size });
+  picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "thumbnail", "aria-hidden": "true" }, "?")));
+  return picture;
+}
+
 export const byId = (id) => document.getElementById(id);
 
 /** Say something to a screen reader without moving its focus. */

@@ -1,7 +1,7 @@
 /** One score against the threshold and against the scores of the reference images. */
 
 import { h, svg } from "./dom.js";
-import { chance, percent } from "./words.js";
+import { chance, decimals, percent } from "./words.js";
 
 const HEIGHT = 40;
 
@@ -41,11 +41,11 @@ const at = (value) => ({ "--at": value });
 
 const total = ({ counts }) => counts.reduce((sum, count) => sum + count, 0).toLocaleString("en");
 
-function axis(threshold) {
+function axis(threshold, digits = 1) {
   return [
     h("div", { class: "gauge-axis" }, [0, 25, 50, 75, 100].map((tick) => h("span", { class: "gauge-label", style: at(tick / 100) }, `${tick} %`))),
     h("div", { class: "gauge-line threshold", style: at(threshold) }),
-    h("div", { class: "gauge-label threshold", style: at(threshold) }, `threshold ${percent(threshold, 1)}`),
+    h("div", { class: "gauge-label threshold", style: at(threshold) }, `threshold ${percent(threshold, digits)}`),
   ];
 }
 
@@ -61,7 +61,9 @@ export function distribution(threshold, reference) {
 }
 
 /** A figure: the score as a marker, the threshold as a line, reference scores as bars behind. */
-export function gauge({ probability, threshold }, reference) {
+export function gauge(answer, reference) {
+  const { probability, threshold } = answer;
+  const digits = decimals(answer);
   const share = reference ? shareBelow(probability, reference) : null;
   const comparison = share === null ? null : `Higher than ${percent(share)} of the ${total(reference)} reference images.`;
   return h(
@@ -69,12 +71,12 @@ export function gauge({ probability, threshold }, reference) {
     { class: "gauge" },
     h(
       "div",
-      { class: "gauge-plot", role: "img", "aria-label": `Score ${chance(probability)}, threshold ${percent(threshold, 1)}. ${comparison ?? ""}` },
+      { class: "gauge-plot", role: "img", "aria-label": `Score ${chance(answer)}, threshold ${percent(threshold, digits)}. ${comparison ?? ""}` },
       reference ? bars(reference, threshold) : null,
       h("div", { class: "gauge-track" }, h("div", { class: "gauge-fill", style: { width: `${100 * probability}%` } })),
       h("div", { class: "gauge-line score", style: at(probability) }),
       h("div", { class: "gauge-label score", style: at(probability) }, "this image"),
-      axis(threshold),
+      axis(threshold, digits),
     ),
     comparison ? h("figcaption", {}, comparison, h("span", { class: "hint" }, " Bars: their scores, heights on a square-root scale.")) : null,
   );

@@ -4,8 +4,12 @@ import { h } from "./dom.js";
 
 const INLINE = /\*\*(.+?)\*\*|`([^`]+)`|!\[([^\]]*)\]\(([^)\s]+)\)|\[([^\]]+)\]\(([^)\s]+)\)|\*([^*\s][^*]*)\*|_([^_\s][^_]*)_(?!\w)/g;
 
+/** The name that Markdown gives a heading to link to; the prefix keeps it apart from the page's own. */
+const anchor = (title) => `part-${title.toLowerCase().replace(/[^\p{L}\p{N}_\s-]/gu, "").replace(/\s/g, "-")}`;
+
 function link(text, target) {
-  return /^(https?:|#|\.?\/)/.test(target) ? h("a", { href: target, rel: "noreferrer" }, ...inline(text)) : text;
+  if (target.startsWith("#")) return h("a", { href: `#part-${target.slice(1)}` }, ...inline(text));
+  return /^(https?:|\.?\/)/.test(target) ? h("a", { href: target, rel: "noreferrer" }, ...inline(text)) : text;
 }
 
 function picture(alt, source) {
@@ -92,7 +96,7 @@ export function markdown(text) {
       fence = [line];
     } else if (heading) {
       flush();
-      nodes.push(h(`h${heading[1].length}`, {}, inline(heading[2])));
+      nodes.push(h(`h${heading[1].length}`, { id: anchor(heading[2]), tabIndex: -1 }, inline(heading[2])));
     } else if (!line.trim()) flush();
     else if (lines.length && listItem.test(line) !== listItem.test(lines[0]) && listItem.test(line)) {
       flush();

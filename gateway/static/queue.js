@@ -3,6 +3,9 @@
 import { Away, model, predict, ready } from "./api.js";
 
 const AT_ONCE = 3;
+const BULKY = 4 * 2 ** 20; // sent one at a time: on a slow uplink, several together would all be late
+const CUTS = 3;
+const CUT_PAUSE = 1000;
 const PROBE_SECONDS = [1, 2, 4, 8, 15];
 
 export class Queue extends EventTarget {
@@ -26,10 +29,18 @@ export class Queue extends EventTarget {
     if (this.away === "locked") this.#setAway(null);
     if (this.away) return;
     while (this.#sending < AT_ONCE) {
-      const lesion = this.#album.lesions.find((candidate) => candidate.state === "queued");
+      const lesion = this.#next();
       if (!lesion) return;
       this.#send(lesion);
     }
+  }
+
+  /** The first that waits; what was cut off before comes after all others. */
+  #next() {
+    const bulky = ({ file }) => file.size > BULKY;
+    const busy = this.#album.lesions.some((lesion) => lesion.state === "sending" && bulky(lesion));
+    const waiting = this.#album.lesions.filter((lesion) => lesion.state === "queued" && !(busy && bulky(lesion)));
+    return waiting.toSorted((a, b) => a.cuts - b.cuts)[0];
   }
 
   /** Is the server there? Sets `away`, resumes work if it is and asks again later if not. */
@@ -62,6 +73,9 @@ export class Queue extends EventTarget {
       if (error instanceof Away) {
         this.#album.update(lesion, { state: "queued" });
         this.#leave(error);
+      } else if (error.reason === "cut_off" && lesion.cuts + 1 < CUTS) {
+        await new Promise((wake) => setTimeout(wake, CUT_PAUSE));
+        this.#album.update(lesion, { state: "queued", cuts: lesion.cuts + 1 });
       } else if (this.#album.get(lesion.id)) {
         this.#album.update(lesion, { state: "failed", problem: error });
         this.dispatchEvent(new CustomEvent("settled", { detail: lesion }));

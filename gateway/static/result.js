@@ -4,7 +4,7 @@ import { byId, h } from "./dom.js";
 import { downloadJson } from "./export.js";
 import { gauge } from "./gauge.js";
 import { stage } from "./stage.js";
-import { abstention, calibrated, chance, CLASSES, percent, QUALITY, REFUSALS, transferred, VERDICTS, WAITING } from "./words.js";
+import { abstention, calibrated, chance, CLASSES, decimals, percent, QUALITY, REFUSALS, transferred, VERDICTS, WAITING } from "./words.js";
 
 const interval = ({ low, high }) => `${percent(low, 1)} to ${percent(high, 1)}`;
 
@@ -50,9 +50,10 @@ function figures(answer, manifest) {
     return measured && [`${name[0].toUpperCase()}${name.slice(1)} on held-out images`, `${percent(measured.value, 1)} (95 % interval ${interval(measured)})`];
   };
   const flagged = served && manifest.report?.test?.flagged;
+  const digits = 2 + decimals(answer);
   const rows = [
-    ["Calibrated probability", answer.probability === null ? "none given" : answer.probability.toFixed(3)],
-    ["Threshold", answer.threshold?.toFixed(3)],
+    ["Calibrated probability", answer.probability === null ? "none given" : answer.probability.toFixed(digits)],
+    ["Threshold", answer.threshold?.toFixed(digits)],
     ["Threshold chosen for", `${percent(answer.sensitivity, 0)} sensitivity on validation data`],
     heldOut("sensitivity"),
     flagged && ["The same, no answer counted as a miss", `${percent(flagged.value, 1)} (95 % interval ${interval(flagged)})`],
@@ -95,7 +96,7 @@ function headline(lesion, away) {
   return [
     verdict(answer.label, title, meaning),
     scored(lesion)
-      ? h("p", { class: "score" }, h("span", { class: "numeral" }, chance(answer.probability)), h("span", {}, "calibrated probability of malignancy"))
+      ? h("p", { class: "score" }, h("span", { class: "numeral" }, chance(answer)), h("span", {}, "calibrated probability of malignancy"))
       : null,
     reasons(answer),
   ];
@@ -128,17 +129,22 @@ function refused(lesion, { retry, remove }) {
   ];
 }
 
+/** Links to the lesions before and after, where there are such. */
+export function steps([previous, next]) {
+  const step = (other, label, sign) => other && h("a", { class: "button quiet", href: `#/image/${other.id}`, "aria-label": label, title: label }, sign);
+  return h("span", { class: "steps" }, step(previous, "Previous image", "‹"), step(next, "Next image", "›"));
+}
+
 /** The whole view of one lesion; `around` = [previous, next] lesions or null. */
 export function resultView(lesion, { model, away, around, actions }) {
   const findings = lesion.state === "done" ? answered(lesion, model) : lesion.state === "failed" ? refused(lesion, actions) : null;
-  const step = (other, label, sign) => other && h("a", { class: "button quiet", href: `#/image/${other.id}`, "aria-label": label, title: label }, sign);
   return [
     h(
       "nav",
       { class: "crumbs", "aria-label": "Images" },
       h("a", { class: "button quiet", href: "#/" }, "← All images"),
       h("h1", { tabIndex: -1 }, lesion.name),
-      h("span", { class: "steps" }, step(around[0], "Previous image", "‹"), step(around[1], "Next image", "›")),
+      steps(around),
     ),
     h(
       "article",

@@ -43,20 +43,20 @@ export function stage(lesion, { crop, seen, explainable }) {
     h("div", { class: "scale" }, h("span", {}, "raised it little"), h("span", { class: "ramp", "aria-hidden": "true" }), h("span", {}, "raised it most")),
     legend,
   );
-  const toggle = h("button", { class: "button", type: "button", "aria-pressed": "false" }, "Show what raised the score");
+  const toggle = h("button", { class: "button", type: "button" }, "Show what raised the score");
 
   function show(visible) {
     heat.hidden = !visible;
     panel.hidden = !visible;
-    toggle.setAttribute("aria-pressed", visible);
     toggle.textContent = visible ? "Hide the overlay" : "Show what raised the score";
   }
 
   toggle.addEventListener("click", async () => {
+    if (toggle.ariaDisabled) return;
     if (!panel.hidden) return show(false);
     trouble.hidden = true;
     if (!lesion.heatmap) {
-      toggle.disabled = true;
+      toggle.ariaDisabled = "true"; // being disabled would cost it the focus
       toggle.textContent = "Asking the model …";
       try {
         const { heatmap, legend: words } = await explain(lesion.file);
@@ -65,17 +65,15 @@ export function stage(lesion, { crop, seen, explainable }) {
       } catch (error) {
         trouble.textContent = error.kind ? "The map cannot be made just now: no answer from the server. Try again in a moment." : error.message;
         trouble.hidden = false;
-        show(false);
-        return toggle.focus();
+        return show(false);
       } finally {
-        toggle.disabled = false;
+        toggle.ariaDisabled = null;
       }
       announce("Overlay shown");
     }
     heat.src = lesion.heatmap;
     legend.textContent = lesion.legend ?? OVERLAY;
     show(true);
-    return toggle.focus();
   });
 
   figure.append(toggle, trouble, panel);

@@ -1,11 +1,11 @@
 /** All images of this tab: a table that sorts, with progress and what can be done with the lot. */
 
-import { h } from "./dom.js";
+import { PENDING } from "./album.js";
+import { h, thumbnail } from "./dom.js";
 import { downloadCsv, downloadJson } from "./export.js";
 import { minibar } from "./gauge.js";
-import { chance, REFUSALS, VERDICTS } from "./words.js";
+import { chance, REFUSALS, UNREADABLE, VERDICTS } from "./words.js";
 
-const WAITING = ["queued", "sending"];
 const SETTLED = ["done", "failed"];
 const SEVERITY = { malignant: 0, abstain: 1, benign: 2 };
 const score = (lesion) => lesion.answer?.probability ?? -1;
@@ -30,15 +30,13 @@ function outcome(lesion, away) {
 
 function cells(lesion, away, remove) {
   const [label, words] = outcome(lesion, away);
-  const thumb = h("img", { loading: "lazy", decoding: "async", src: lesion.url, alt: "", width: 56, height: 56 });
-  thumb.addEventListener("error", () => thumb.replaceWith(h("span", { class: "no-thumb", "aria-hidden": "true" }, "?")));
   const answer = lesion.answer;
   const scored = answer && answer.probability !== null;
   return [
-    h("td", { class: "thumb", role: "cell" }, thumb),
+    h("td", { class: "thumb", role: "cell" }, thumbnail(lesion.url, 56)),
     h("th", { scope: "row", role: "rowheader" }, h("a", { href: `#/image/${lesion.id}` }, lesion.name)),
     h("td", { class: "outcome", role: "cell" }, h("span", { class: "chip", data: { label } }, words)),
-    h("td", { class: "probability", role: "cell" }, scored ? [h("span", { class: "figure" }, chance(answer.probability)), minibar(answer)] : h("span", { class: "hint" }, "–")),
+    h("td", { class: "probability", role: "cell" }, scored ? [h("span", { class: "figure" }, chance(answer)), minibar(answer)] : h("span", { class: "hint" }, "–")),
     h("td", { class: "remove", role: "cell" }, h("button", { class: "icon", type: "button", "aria-label": `Remove ${lesion.name}`, on: { click: () => remove(lesion) } }, "×")),
   ];
 }
@@ -46,13 +44,15 @@ function cells(lesion, away, remove) {
 function progress(lesions) {
   const count = (test) => lesions.filter(test).length;
   const label = (name) => count((lesion) => lesion.answer?.label === name);
+  const failed = (unreadable) => count(({ problem }) => problem && UNREADABLE.includes(problem.reason) === unreadable);
   const settled = count(({ state }) => SETTLED.includes(state));
   const parts = [
     settled < lesions.length ? `${settled} of ${lesions.length} analysed` : lesions.length === 1 ? "1 image" : `${lesions.length} images`,
     [label("malignant"), "above the threshold"],
     [label("benign"), "below"],
     [label("abstain"), "without an answer"],
-    [count(({ state }) => state === "failed"), "not readable"],
+    [failed(true), "not readable"],
+    [failed(false), "not analysed"],
   ];
   return parts.filter((part) => typeof part === "string" || part[0]).map((part) => (typeof part === "string" ? part : part.join(" "))).join(" · ");
 }
@@ -66,7 +66,7 @@ export class LesionTable {
   #heads;
   #compare = h("a", { class: "button", href: "#/compare" }, "Same patient: compare");
   #exports;
-  #cancel = h("button", { class: "button", type: "button", on: { click: () => this.#clear(...WAITING) } }, "Cancel the rest");
+  #cancel = h("button", { class: "button", type: "button", on: { click: () => this.#clear(...PENDING) } }, "Cancel the rest");
   #album;
   #away = null;
   #emptied;
@@ -78,7 +78,7 @@ export class LesionTable {
     this.#heads = COLUMNS.map(([key, title]) =>
       h("th", { scope: "col", role: "columnheader", class: key }, h("button", { type: "button", on: { click: () => this.#sortBy(key) } }, title)),
     );
-    const finished = () => this.#sorted().filter(({ state }) => SETTLED.includes(state));
+    const finished = () => this.lesions.filter(({ state }) => SETTLED.includes(state));
     this.#exports = [
       h("button", { class: "button", type: "button", on: { click: () => downloadCsv(finished()) } }, "Export CSV"),
       h("button", { class: "button", type: "button", on: { click: () => downloadJson(finished()) } }, "Export JSON"),
@@ -88,7 +88,7 @@ export class LesionTable {
         "div",
         { class: "list-head" },
         this.#summary,
-        h("div", { class: "actions" }, this.#compare, this.#exports, this.#cancel, h("button", { class: "button", type: "button", on: { click: () => this.#clear(...WAITING, ...SETTLED) } }, "Remove all")),
+        h("div", { class: "actions" }, this.#compare, this.#exports, this.#cancel, h("button", { class: "button", type: "button", on: { click: () => this.#clear(...PENDING, ...SETTLED) } }, "Remove all")),
       ),
       h(
         "table",
@@ -101,11 +101,14 @@ export class LesionTable {
 
   draw(away = this.#away) {
     this.#away = away;
-    const lesions = this.#sorted();
+    const lesions = this.lesions;
+    const held = document.activeElement;
+    const holder = held.closest(".lesions tbody tr");
     this.#summary.textContent = progress(lesions);
     this.#compare.hidden = lesions.filter(({ state }) => state === "done").length < 2;
     for (const button of this.#exports) button.disabled = !lesions.some(({ state }) => SETTLED.includes(state));
-    this.#cancel.hidden = !lesions.some(({ state }) => WAITING.includes(state));
+    this.#cancel.hidden = !this.#album.pending;
+    if (this.#cancel.hidden && held === this.#cancel) this.#summary.focus({ preventScroll: true });
     for (const [id, { row }] of this.#rows) {
       if (lesions.some((lesion) => lesion.id === id)) continue;
       row.remove();
@@ -119,6 +122,20 @@ export class LesionTable {
       const sorted = this.#order.key === key ? (this.#order.descending ? "descending" : "ascending") : "none";
       this.#heads[index].setAttribute("aria-sort", sorted);
     });
+    if (holder?.isConnected && held !== document.activeElement) holder.querySelector(held.localName).focus({ preventScroll: true });
+  }
+
+  /** What the heading over the table says. */
+  get summary() {
+    return this.#summary.textContent;
+  }
+
+  /** All images, in the order in which they are shown. */
+  get lesions() {
+    const { key, descending } = this.#order;
+    if (!key) return this.#album.lesions;
+    const sorted = this.#album.lesions.toSorted(ORDERS[key]);
+    return descending ? sorted.reverse() : sorted;
   }
 
   #row(lesion, away) {
@@ -145,13 +162,6 @@ export class LesionTable {
     this.#album.remove(lesion);
     if (next) next.querySelector("button").focus();
     else this.#emptied();
-  }
-
-  #sorted() {
-    const { key, descending } = this.#order;
-    if (!key) return this.#album.lesions;
-    const sorted = this.#album.lesions.toSorted(ORDERS[key]);
-    return descending ? sorted.reverse() : sorted;
   }
 
   #sortBy(key) {

@@ -2,11 +2,19 @@
 
 export const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`;
 
-/** A probability as people read it: no false precision, and never a flat 0 or 100. */
-export function chance(value) {
-  if (value < 0.005) return "under 1 %";
-  if (value > 0.995) return "over 99 %";
-  return percent(value, value < 0.1 ? 1 : 0);
+/** The decimals of a per cent with which a score and its threshold do not read the same. */
+export function decimals({ probability, threshold }) {
+  const differ = (digits) => probability === threshold || percent(probability, digits) !== percent(threshold, digits);
+  return [1, 2, 3].find(differ) ?? 4;
+}
+
+/** A probability as people read it: no false precision, never a flat 0 or 100, and on its own side of the threshold. */
+export function chance(answer) {
+  const { probability, threshold } = answer;
+  if (probability < 0.005) return "under 1 %";
+  if (probability > 0.995) return "over 99 %";
+  const close = probability < 0.2 || Math.abs(probability - threshold) < 0.01;
+  return percent(probability, close ? decimals(answer) : 0);
 }
 
 const inHundred = (value) => (value < 0.005 ? "fewer than 1" : value > 0.995 ? "more than 99" : `about ${Math.max(1, Math.round(100 * value))}`);
@@ -76,14 +84,26 @@ export const REFUSALS = {
   truncated_image: ["The image is incomplete", "Part of the file is missing. Copy it again from the camera or phone."],
   unreadable_file: ["The file can no longer be read", "It was moved or changed, or its card or drive was taken out. Add it again."],
   slow_client: ["The connection is too slow for this image", "Save it at a smaller size, or try again on a better connection."],
+  cut_off: ["The connection broke while this image was sent", "It did so each time, though the server is there. Save the image at a smaller size, or try again on another connection."],
   too_many_pixels: ["The image has too many pixels", "Save it at a smaller size and add it again."],
   too_large: ["The file is too large", "Save it as JPEG, or at a smaller size, and add it again."],
   too_small: ["The image is too small", "Use the original image, not a thumbnail."],
   too_many_files: ["Too many images at once", "Remove some, then try again."],
   unauthorized: ["The server did not accept the key", "Ask the person who runs it for a valid API key."],
+  forbidden: ["The server refuses this browser", "Ask the person who runs it."],
+  busy: ["The server has too much to do", "Wait a minute, then try again."],
+  malformed_upload: ["The image did not arrive whole", "Try again. If it keeps failing, tell the person who runs this server."],
+  backend_unavailable: ["The model is not ready", "Wait a minute, then try again."],
+  shutting_down: ["The server is about to stop", "Wait a minute, then try again."],
+  backend_timeout: ["The model took too long", "Wait a minute, then try again. If it keeps failing, tell the person who runs this server."],
+  prediction_failed: ["The model failed at this image", "Try again. If it keeps failing, tell the person who runs this server."],
+  internal: ["The server failed at this image", "Try again. If it keeps failing, tell the person who runs this server."],
   rate_limited: ["Too many requests for now", "Wait a minute, then try again."],
   other: ["The image could not be analysed", "Try again. If it keeps failing, tell the person who runs this server."],
 };
+
+/** The refusals of files that are no whole image. */
+export const UNREADABLE = ["empty_body", "not_an_image", "unsupported_format", "truncated_image", "unreadable_file"];
 
 export const CLASSES = {
   akiec: "Actinic keratosis / Bowen’s disease",

@@ -8,8 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
+from gateway.problems import KINDS, Problem
 from handler.notice import NOTICE
 from tests.page.conftest import Lesions, Visitor, heading
 from tests.page.upstream import ArrangedTorchServe
@@ -47,6 +48,30 @@ def test_a_bad_file_says_what_to_do_and_disturbs_no_other(visitor: Visitor, lesi
     page.get_by_role("button", name="Remove letter.pdf").click()
     heading(page, "3 images · 1 below · 2 not readable")
     expect(page.get_by_role("button", name="Remove calf.jpg")).to_be_focused()
+
+
+def test_every_refusal_that_the_page_can_meet_has_a_headline_of_its_own(desk: Visitor) -> None:
+    never = {
+        "too_few_files",
+        "malformed_request",
+        "head_too_large",
+        "not_found",
+        "method_not_allowed",
+        "unknown_method",
+    }
+    known = desk.page.evaluate("import('/static/words.js').then(({ REFUSALS }) => Object.keys(REFUSALS))")
+    assert set(KINDS) - never <= set(known)
+
+
+def test_an_image_at_which_the_server_fails_is_not_called_unreadable(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    failure = Problem("prediction_failed")
+    page.route(
+        "**/v1/predict", lambda route: route.fulfill(status=failure.status, json=failure.document("failed")), times=1
+    )
+    desk.drop(lesion("arm.jpg", 0.3), LETTER)
+    heading(page, "2 images · 1 not readable · 1 not analysed")
+    expect(page.locator(".chip", has_text="The model failed at this image")).to_be_visible()
 
 
 def test_what_waits_can_be_cancelled_and_what_is_done_stays(
@@ -124,3 +149,82 @@ def test_what_is_not_analysed_yet_is_not_exported(desk: Visitor, lesion: Lesions
         assert [result["file"] for result in told["results"]] == ["2.jpg", "10.jpg"]
     finally:
         upstream.hold.set()
+
+
+def test_next_and_previous_follow_the_order_of_the_list(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.choose(lesion("b.jpg", 0.04), lesion("c.jpg", 0.7), lesion("a.jpg", 0.2))
+    heading(page, "3 images · 2 above the threshold · 1 below")
+    page.get_by_role("button", name="Probability", exact=True).click()
+    page.get_by_role("link", name="c.jpg").click()
+    expect(page.get_by_role("link", name="Previous image")).to_have_count(0)
+    page.get_by_role("link", name="Next image").click()
+    heading(page, "a.jpg")
+    page.get_by_role("link", name="Next image").click()
+    heading(page, "b.jpg")
+    expect(page.get_by_role("link", name="Next image")).to_have_count(0)
+
+
+def test_of_many_images_only_the_total_is_announced(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    page.evaluate(
+        "said = []; new MutationObserver(() => said.push(document.querySelector('#announcer').textContent))"
+        ".observe(document.querySelector('#announcer'), { childList: true })"
+    )
+    desk.choose(*(lesion(f"{i}.jpg", 0.04 + i / 10) for i in range(6)))
+    expect(page.locator("#announcer")).to_have_text("6 images · 4 above the threshold · 2 below")
+    desk.choose(lesion("later.jpg", 0.3))
+    expect(page.locator("#announcer")).to_have_text("later.jpg: Above the threshold, 30 %")
+    assert page.evaluate("said") == [
+        "6 images added",
+        "6 images · 4 above the threshold · 2 below",
+        "later.jpg added",
+        "later.jpg: Above the threshold, 30 %",
+    ]
+
+
+@pytest.mark.parametrize("order", ["as added", "sorted"])
+def test_the_focus_stays_in_its_row_when_the_answer_comes(desk: Visitor, lesion: Lesions, order: str) -> None:
+    page = desk.page
+    desk.choose(lesion("b.jpg", 0.04), lesion("c.jpg", 0.2))
+    heading(page, "2 images · 1 above the threshold · 1 below")
+    if order == "sorted":
+        page.get_by_role("button", name="Probability", exact=True).click()
+    held: list[Route] = []
+    page.route("**/v1/predict", lambda route: held.extend([route]))
+    with page.expect_request("**/v1/predict"):
+        desk.choose(lesion("a.jpg", 0.7))
+    page.get_by_role("link", name="a.jpg").focus()
+    page.unroute("**/v1/predict")
+    for route in held:
+        route.fallback()
+    heading(page, "3 images · 2 above the threshold · 1 below")
+    assert names(page).index("a.jpg") == (0 if order == "sorted" else 2)
+    expect(page.get_by_role("link", name="a.jpg")).to_be_focused()
+
+
+def test_the_focus_goes_to_the_total_when_nothing_is_left_to_cancel(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    held: list[Route] = []
+    page.route("**/v1/predict", lambda route: held.extend([route]))
+    with page.expect_request("**/v1/predict"):
+        desk.choose(lesion("a.jpg", 0.7), LETTER)
+    page.get_by_role("button", name="Cancel the rest").focus()
+    page.unroute("**/v1/predict")
+    for route in held:
+        route.fallback()
+    expect(page.get_by_role("heading", name="2 images · 1 above the threshold · 1 not readable")).to_be_focused()
+
+
+def test_remove_all_leaves_nothing_in_the_views_that_are_hidden(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.choose(lesion("a.jpg", 0.7), lesion("b.jpg", 0.04))
+    heading(page, "2 images")
+    page.get_by_role("link", name="Same patient: compare").click()
+    expect(page.locator(".ranked")).to_have_count(2)
+    page.get_by_role("link", name="a.jpg").click()
+    heading(page, "Above the threshold")
+    page.get_by_role("link", name="All images").click()
+    page.get_by_role("button", name="Remove all").click()
+    heading(page, "Look closer at a skin lesion")
+    assert "a.jpg" not in page.content()

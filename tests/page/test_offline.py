@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from gateway.keys import generate
 from gateway.problems import Problem
-from tests.page.conftest import SIZES, Lesions, Site, Visitor
+from tests.page.conftest import SIZES, Lesions, Site, Visitor, heading
 from tests.page.upstream import ArrangedTorchServe
 
 pytestmark = pytest.mark.browser
@@ -64,6 +64,22 @@ def test_connection_lost_between_two_images(desk: Visitor, lesion: Lesions) -> N
     expect(page.locator(".chip", has_text="Below threshold")).to_be_visible()
 
 
+def test_a_finished_result_stays_as_it_is_while_the_connection_goes_and_comes(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.drop(lesion("one.jpg", 0.3))
+    page.get_by_role("button", name="Show what raised the score").click()
+    slider = page.get_by_label("Strength of the overlay")
+    slider.fill("20")
+    page.context.set_offline(True)
+    expect(page.locator("#status")).to_have_text("Offline")
+    desk.drop(lesion("two.jpg", 0.04))
+    page.get_by_role("link", name="one.jpg").click()
+    page.context.set_offline(False)
+    expect(page.locator("#status")).to_have_text("Model 1.0 ready")
+    expect(page.get_by_role("link", name="Next image")).to_be_visible()
+    expect(page.locator(".heat")).to_have_css("opacity", "0.2")
+
+
 def test_a_file_that_went_away_is_not_taken_for_a_lost_connection(
     desk: Visitor, lesion: Lesions, tmp_path: Path
 ) -> None:
@@ -87,6 +103,88 @@ def test_a_connection_too_slow_for_the_image_is_told_as_such(desk: Visitor, lesi
     desk.drop(lesion("arm.jpg", 0.3))
     expect(desk.page.get_by_role("heading", name="The connection is too slow for this image")).to_be_visible()
     expect(desk.page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def never(_: Route) -> None:
+    """Answers nothing."""
+
+
+def cut(route: Route) -> None:
+    """Closes the connection on cut.jpg."""
+    if b"cut.jpg" in (route.request.post_data_buffer or b""):
+        route.abort("connectionreset")
+    else:
+        route.fallback()
+
+
+def hurry(page: Page) -> None:
+    """The two minutes after which the page gives up a request become two seconds."""
+    page.add_init_script(
+        "const timeout = AbortSignal.timeout.bind(AbortSignal);"
+        "AbortSignal.timeout = (milliseconds) => timeout(milliseconds === 120_000 ? 2000 : milliseconds);"
+    )
+
+
+def test_an_upload_that_is_not_done_in_time_fails_as_slow_while_the_server_answers(
+    visit: Callable[..., Visitor], site: Site, lesion: Lesions
+) -> None:
+    visitor = visit(site)
+    hurry(visitor.page)
+    page = visitor.open()
+    page.route("**/v1/predict", never)
+    visitor.drop(lesion("arm.jpg", 0.3))
+    heading(page, "The connection is too slow for this image")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert len([url for url in visitor.requested if url.endswith("predict")]) == 1
+
+
+def test_an_upload_that_is_not_done_in_time_waits_while_the_server_is_gone(
+    visit: Callable[..., Visitor], site: Site, lesion: Lesions
+) -> None:
+    visitor = visit(site)
+    hurry(visitor.page)
+    page = visitor.open()
+    page.route("**/v1/predict", never)
+    page.route("**/readyz", lambda route: route.abort("internetdisconnected"))
+    visitor.drop(lesion("arm.jpg", 0.3))
+    heading(page, "Waiting")
+    page.unroute("**/v1/predict")
+    page.unroute("**/readyz")
+    heading(page, "Above the threshold")
+
+
+def test_an_image_whose_upload_is_cut_off_each_time_fails_alone(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    page.route("**/v1/predict", cut)
+    page.evaluate(
+        "seen = []; new MutationObserver(() => seen.push(document.querySelector('#status').dataset.state))"
+        ".observe(document.querySelector('#status'), { attributes: true })"
+    )
+    desk.drop(lesion("cut.jpg", 0.3), *(lesion(f"{i}.jpg", 0.04) for i in range(5)))
+    expect(page.locator(".chip", has_text="Below threshold")).to_have_count(5)
+    expect(page.locator(".chip", has_text="The connection broke while this image was sent")).to_be_visible()
+    assert "offline" not in page.evaluate("seen")
+    assert len([url for url in desk.requested if url.endswith("predict")]) == 8
+    page.unroute("**/v1/predict")
+    page.get_by_role("link", name="cut.jpg").click()
+    page.get_by_role("button", name="Try again").click()
+    heading(page, "Above the threshold")
+
+
+def test_large_images_are_sent_one_at_a_time(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    held: list[Route] = []
+    page.route("**/v1/predict", lambda route: held.extend([route]))
+    padding = bytes(5 * 2**20)
+    large = [lesion(f"large{i}.jpg", 0.3) for i in range(2)]
+    desk.choose(*({**image, "buffer": image["buffer"] + padding} for image in large), lesion("small.jpg", 0.3))
+    chips = page.locator(".lesions .chip")
+    expect(chips).to_have_text(["Analysing …", "Queued", "Analysing …"])
+    page.unroute("**/v1/predict")
+    for route in held:
+        route.fallback()
+    heading(page, "3 images")
 
 
 def test_model_away_is_waited_for(desk: Visitor, upstream: ArrangedTorchServe, lesion: Lesions) -> None:

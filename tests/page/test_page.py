@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from handler.notice import NOTICE
 from tests.page.conftest import Lesions, Site, Visitor, heading
-from tests.page.upstream import ArrangedTorchServe
+from tests.page.upstream import ArrangedTorchServe, answer
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +39,7 @@ def test_a_dropped_image_gets_its_answer_in_words_and_figures(visitor: Visitor, 
         expect(figures).to_contain_text(words)
     expect(page.locator("#notice")).to_have_text(NOTICE)
     expect(page.locator("#notice")).to_be_in_viewport()
-    expect(page).to_have_title("shoulder.jpg – Dermserve")
+    expect(page).to_have_title("Image 1 – Dermserve")  # the browser's history keeps titles, and so no file names
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow == 0
 
@@ -49,6 +49,42 @@ def test_a_low_score_is_not_told_as_an_all_clear(desk: Visitor, lesion: Lesions)
     heading(desk.page, "Below the threshold")
     expect(desk.page.locator(".numeral")).to_have_text("under 1 %")
     expect(desk.page.locator(".verdict")).to_contain_text("does not rule out cancer")
+
+
+@pytest.mark.parametrize(
+    ("score", "told", "threshold"),
+    [
+        (0.1378, "13.8 %", "14.2 %"),
+        (0.1418, "14.18 %", "14.20 %"),
+        (0.14199, "14.199 %", "14.200 %"),
+        (0.142, "14.2 %", "14.2 %"),
+        (0.204, "20 %", "14.2 %"),
+    ],
+)
+def test_score_and_threshold_do_not_read_the_same_unless_they_are(
+    desk: Visitor, lesion: Lesions, score: float, told: str, threshold: str
+) -> None:
+    page = desk.page
+    desk.choose(lesion("arm.jpg", score))
+    expect(page.locator(".numeral")).to_have_text(told)
+    expect(page.locator(".gauge-label.threshold")).to_have_text(f"threshold {threshold}")
+    expect(page.locator(".gauge-plot")).to_have_attribute(
+        "aria-label", re.compile(f"^Score {told}, threshold {threshold}\\.")
+    )
+    digits = threshold.removesuffix(" %").replace(".", "")
+    expect(page.locator(".figures dd").nth(1)).to_have_text(f"0.{digits}")
+    page.get_by_role("link", name="All images").click()
+    expect(page.locator("td.probability .figure")).to_have_text(told)
+
+
+@pytest.mark.parametrize(("score", "told"), [(0.6141, "61.4 %"), (0.6129, "61.29 %"), (0.65, "65 %")])
+def test_a_score_near_a_high_threshold_stands_on_its_own_side(
+    desk: Visitor, lesion: Lesions, upstream: ArrangedTorchServe, score: float, told: str
+) -> None:
+    image = lesion("arm.jpg", score)
+    upstream.arrange(image["buffer"], {**answer(score), "threshold": 0.6132})
+    desk.choose(image)
+    expect(desk.page.locator(".numeral")).to_have_text(told)
 
 
 def test_a_pasted_image_is_analysed(desk: Visitor, lesion: Lesions) -> None:
@@ -76,6 +112,24 @@ def test_overlay_lies_on_the_square_that_the_model_sees(visitor: Visitor, lesion
     expect(overlay).to_have_css("opacity", "0.2")
     page.get_by_role("button", name="Hide the overlay").click()
     expect(overlay).to_be_hidden()
+
+
+def test_the_map_that_could_not_be_made_is_asked_for_again_from_where_the_focus_is(
+    desk: Visitor, lesion: Lesions
+) -> None:
+    page = desk.page
+    desk.choose(lesion("shoulder.jpg", 0.614))
+    toggle = page.locator(".viewer > .button")
+    page.route("**/v1/explain", lambda route: route.abort("connectionreset"))
+    toggle.press("Enter")
+    expect(page.get_by_text("The connection was closed before an answer came")).to_be_visible()
+    expect(toggle).to_be_focused()
+    page.unroute("**/v1/explain")
+    page.keyboard.press("Enter")
+    expect(page.locator(".heat")).to_be_visible()
+    expect(toggle).to_be_focused()
+    expect(toggle).to_have_text("Hide the overlay")
+    expect(toggle).not_to_have_attribute("aria-pressed", re.compile(""))
 
 
 def test_abstention_says_why_and_what_to_do(desk: Visitor, lesion: Lesions) -> None:
@@ -140,6 +194,26 @@ def test_everything_is_reached_by_keyboard(desk: Visitor, lesion: Lesions) -> No
     assert int(slider.input_value()) == int(before) - 1
 
 
+def test_the_skip_link_leads_to_the_content_of_the_view_that_is_open(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.drop(lesion("arm.jpg", 0.3))
+    heading(page, "Above the threshold")
+    page.get_by_role("link", name="Skip to content").press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    heading(page, "Above the threshold")
+    expect(page).to_have_url(re.compile("#/image/1$"))
+
+
+def test_a_link_within_the_model_card_leads_to_its_heading(desk: Visitor) -> None:
+    page = desk.page
+    page.get_by_role("link", name="Model card").click()
+    page.get_by_role("link", name="below", exact=True).click()
+    found = page.get_by_role("heading", name="Provenance and code")
+    expect(found).to_be_focused()
+    expect(found).to_be_in_viewport()
+    expect(page).to_have_url(re.compile("#/model$"))
+
+
 def test_the_link_to_the_api_leads_to_its_documentation(desk: Visitor) -> None:
     desk.page.get_by_role("link", name="API").click()
     expect(desk.page.get_by_role("heading", level=1)).to_be_visible()
@@ -152,5 +226,5 @@ def test_first_visit_with_an_answer_costs_less_than_the_budget(desk: Visitor, le
     desk.page.get_by_role("button", name="Show what raised the score").click()
     expect(desk.page.locator(".heat")).to_be_visible()
     desk.page.wait_for_load_state("networkidle")
-    sizes = [answer.request.sizes() for answer in desk.answers if answer.url.startswith("http")]
+    sizes = [got.request.sizes() for got in desk.answers if got.url.startswith("http")]
     assert 10_000 < sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) < 150_000

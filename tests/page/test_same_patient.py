@@ -33,7 +33,7 @@ def test_three_lesions_of_one_patient_are_ranked_and_the_ugly_duckling_marked(
     expect(page.locator(".ranked.odd")).to_contain_text("arm.jpg")
     expect(ranked.filter(has_text="Same file as leg.jpg")).to_contain_text("again.jpg")
     expect(page.get_by_text("Ugly duckling", exact=True)).to_have_count(1)
-    expect(page.locator(".lede", has_text="arm.jpg differs most")).to_be_visible()
+    expect(page.locator(".lede", has_text="arm.jpg differs most")).to_contain_text("in appearance and score together")
     page.get_by_role("link", name="leg.jpg").click()
     heading(page, "Below the threshold")
 
@@ -44,6 +44,37 @@ def test_lesions_that_are_alike_are_not_told_to_be_harmless(desk: Visitor, lesio
     lede = desk.page.locator("#view-compare .lede")
     expect(lede).to_have_text("No lesion differs clearly from the others. That alone does not clear any of them.")
     expect(desk.page.locator(".ranked.odd")).to_have_count(0)
+
+
+def test_the_difference_that_is_shown_is_the_one_that_decides(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.choose(
+        lesion("far.jpg", 0.05, angle=1.0), lesion("mid.jpg", 0.05), lesion("odd.jpg", 0.95), lesion("low.jpg", 0.05)
+    )
+    page.get_by_role("link", name="Same patient: compare").click()
+    odd = page.locator(".ranked", has_text="odd.jpg")
+    far = page.locator(".ranked", has_text="far.jpg")
+    expect(odd).to_contain_text("Ugly duckling")
+    expect(odd.locator(".difference")).to_contain_text("1.050.15 in appearance, 0.90 in score")
+    expect(far.locator(".difference")).to_contain_text("0.460.46 in appearance, 0.00 in score")
+    for found, share in ((odd, 1.05 / 2), (far, 0.46 / 2)):
+        scale = found.locator(".parts").bounding_box()
+        assert scale
+        parts = [part.bounding_box() for part in found.locator(".parts > *").all()]
+        assert sum(part["width"] for part in parts if part) / scale["width"] == pytest.approx(share, abs=0.02)
+
+
+def test_the_focus_stays_in_the_view_when_a_comparison_fails_and_when_it_comes(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.choose(lesion("a.jpg", 0.1), lesion("b.jpg", 0.2))
+    page.route("**/v1/compare", lambda route: route.abort("connectionreset"), times=1)
+    page.get_by_role("link", name="Same patient: compare").press("Enter")
+    again = page.get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    expect(page.get_by_role("heading", name="Same patient")).to_be_focused()
+    again.press("Enter")
+    expect(page.locator(".ranked")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Same patient")).to_be_focused()
 
 
 def test_more_images_than_a_comparison_takes_are_told_before_asking(

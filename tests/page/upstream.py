@@ -21,6 +21,7 @@ CARD = """# Model card: lesion 1.0
 > **Research use only.**
 
 A resnet18 that reads *one* dermoscopic image. See `handler` and [the data](https://doi.org/10.1038/sdata.2018.161).
+What it is made by stands [below](#provenance-and-code).
 
 | On 1,523 test images that nothing was trained on | value [95 % interval] |
 |---|---|
@@ -40,13 +41,19 @@ A resnet18 that reads *one* dermoscopic image. See `handler` and [the data](http
 | sex: male | 801 | 166 | 0.913 [0.887, 0.937] | 0.951 [0.912, 0.982] |
 | <script>alert(1)</script> | 1 | 0 | | |
 
+## Operating points
+
+| Chosen for sensitivity | Threshold | Validation: sensitivity | Validation: specificity | Test: sensitivity | Test |
+|---|---|---|---|---|---|
+| 90 % | 0.1638 | 0.896 [0.856, 0.937] | 0.758 [0.729, 0.789] | 0.849 [0.796, 0.904] | 0.732 [0.702, 0.766] |
+
 ## Figures
 
 | | |
 |---|---|
 | ![roc](figures/roc.png) | ![scores](figures/scores.png) |
 
-## Provenance
+## Provenance and `code`
 
 Made by code `abc123`.
 """
