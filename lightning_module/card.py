@@ -13,7 +13,7 @@ from lightning_module.document import TEMPLATES, percent
 from lightning_module.metrics import NAMES, Interval
 from lightning_module.near_duplicates import REACH
 from lightning_module.reference_standard import limitation
-from lightning_module.report import Report, intervals, malignant_share
+from lightning_module.report import GROUPS, Report, intervals, malignant_share
 from lightning_module.subgroups import CONFIRMED, FEWEST, too_few
 
 FIGURES = (
@@ -23,6 +23,22 @@ FIGURES = (
     ("coverage_risk", "precisions"),
 )
 CITATIONS = {
+SPLITS = {
+    "patients": ("by patient", "No patient lies in two parts."),
+    "lesions": (
+        "by lesion",
+        "No lesion lies in two parts. Where the data names no patient, several lesions of one may lie apart.",
+    ),
+    GROUPS: (
+        "by lesion and patient where the data names them",
+        "None that it names lies in two parts; where it names none, images of one lesion or patient may.",
+    ),
+    "images": (
+        "by image",
+        "The data names neither lesions nor patients: images of one may lie in two parts, and so flatter the figures.",
+    ),
+}
+"""How the split was made, and what that keeps apart, by what the report's groups are."""
     "ham10000": (
         "Tschandl, Rosendahl and Kittler, *The HAM10000 dataset*, Scientific Data 5, 180161 (2018), "
         "doi:10.1038/sdata.2018.161."
@@ -64,7 +80,7 @@ def render(
         thresholds=list(zip(report.operating_points, validation, strict=True)),
         short=_short(report, validation),
         split=split,
-        split_by="lesion and patient" if report.grouped_by == "patients" else report.grouped_by[:-1],
+        split_rule=SPLITS[report.grouped_by],
         external=external,
         plots=FIGURES if figures_folder else (),
         figures_folder=figures_folder,

@@ -86,6 +86,11 @@ class Report(BaseModel, frozen=True):
 
 def compose(
     evaluation: Evaluation,
+    @property
+    def of_groups(self) -> str:
+        """Whose images they are, where the data tells."""
+        return "" if self.grouped_by == "images" else f" of {self.groups:,} {self.grouped_by}"
+
     data: DataFingerprint,
     split: str,
     robustness: Robustness | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,9 @@ from tests.lightning_module import evaluated
 REACHED = {"sensitivity": Interval(value=0.96, low=0.9, high=1.0), "specificity": Interval(value=0.5)}
 
 
-def rendered_card(report: Report, reached: dict[str, Interval] = REACHED) -> str:
-    return card.render(report, evaluated.manifest(report.data), quantisation="", sizes="", validation=[reached])
+def rendered_card(report: Report, reached: dict[str, Interval] = REACHED, split: dict[str, Any] | None = None) -> str:
+    manifest = evaluated.manifest(report.data)
+    return card.render(report, manifest, quantisation="", sizes="", validation=[reached], split=split)
 
 
 def rendered_page(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
