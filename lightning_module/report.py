@@ -124,7 +124,7 @@ def compose(
         threshold=threshold,
         metrics=_everything(scores, threshold, replicates),
         operating_points=[_operating_point(scores, point, threshold, replicates) for point in manifest.thresholds],
-        precisions=[_precision(evaluation, name, replicates) for name in PRECISIONS if name in evaluation.logits],
+        precisions=[_precision(evaluation, name, replicates) for name in _served_first(evaluation)],
         melanoma=_melanoma(evaluation, replicates),
         ece_if_calibrated=ece_if_calibrated(scores, replicates),
         subgroups=subgroups.by_column(evaluation.frame, scores, threshold, replicates),
@@ -180,6 +180,10 @@ def _grouped_by(evaluation: Evaluation) -> str:
 def _everything(scores: Scores, threshold: float, replicates: int) -> dict[str, Interval]:
     shares = denominators(scores, threshold)
     return bootstrap(scores, lambda sample: everything(sample, threshold), replicates, shares=shares)
+
+
+def _served_first(evaluation: Evaluation) -> list[Precision]:
+    return sorted(evaluation.logits, key=lambda name: (name != evaluation.served, PRECISIONS.index(name)))
 
 
 def _operating_point(scores: Scores, point: Threshold, served: float, replicates: int) -> OperatingPoint:
