@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from handler.manifest import Manifest
+from lightning_module import reliability
 from lightning_module.acquaintance import Elsewhere
 from lightning_module.datasets import provenance
-from lightning_module.document import TEMPLATES, percent
+from lightning_module.document import TEMPLATES, number, percent
 from lightning_module.metrics import NAMES, Interval
 from lightning_module.near_duplicates import REACH
 from lightning_module.reference_standard import limitation
@@ -22,7 +23,6 @@ FIGURES = (
     ("confusion", "decision_curve"),
     ("coverage_risk", "precisions"),
 )
-CITATIONS = {
 SPLITS = {
     "patients": ("by patient", "No patient lies in two parts."),
     "lesions": (
@@ -39,6 +39,7 @@ SPLITS = {
     ),
 }
 """How the split was made, and what that keeps apart, by what the report's groups are."""
+CITATIONS = {
     "ham10000": (
         "Tschandl, Rosendahl and Kittler, *The HAM10000 dataset*, Scientific Data 5, 180161 (2018), "
         "doi:10.1038/sdata.2018.161."
@@ -69,8 +70,10 @@ def render(
         reach=REACH,
         too_few=too_few(report.grouped_by),
         percent=percent,
+        number=number,
         intervals=intervals(report),
         reference_standard=limitation(report),
+        reliability=reliability.told(report.reliability_in_the_middle, report.reliability, report.grouped_by),
         confirmed=[group for group in report.subgroups if group.kind == CONFIRMED],
         drawn=manifest.data.name == provenance.DRAWN,
         published=manifest.data.name in provenance.PUBLISHED,
