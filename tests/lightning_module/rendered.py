@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lightning_module import card, document
+from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import Interval
 from lightning_module.report import Report
 from tests.lightning_module import evaluated
@@ -20,11 +21,11 @@ def rendered_card(report: Report, reached: dict[str, Interval] = REACHED, split:
     return card.render(report, manifest, quantisation="", sizes="", validation=[reached], split=split)
 
 
-def rendered_page(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def rendered_page(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch, said: Evaluation | None = None) -> str:
     """The page without its pictures."""
     picture = folder / "picture.png"
     picture.touch()
     monkeypatch.setattr(document, "_save", lambda *_: picture)
     monkeypatch.setattr(document.failures, "sheet", lambda _: object())
-    document.write(evaluated.evaluation(report.data), report, folder)
+    document.write(said or evaluated.evaluation(report.data), report, folder)
     return (folder / "report.html").read_text()

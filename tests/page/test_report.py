@@ -27,7 +27,7 @@ def report(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     both = replace(
         said, served="int8", logits={"fp32": full, "int8": full}, images_per_second={"fp32": 1.0, "int8": 2.0}
     )
-    rendered_page(compose(both, data, "test", replicates=20), tmp_path, monkeypatch)
+    rendered_page(compose(both, data, "test", replicates=20), tmp_path, monkeypatch, both)
     page = browser.new_page(viewport={"width": 320, "height": 640})
     page.goto((tmp_path / "report.html").as_uri())
     yield page
