@@ -84,6 +84,9 @@ MODEL: Schema = {
         "version": "1.0",
         "architecture": "resnet18",
         "thresholds": [{"sensitivity": 0.95, "value": 0.11}],
+        "report": {
+            "test": {"reliability": [{"lower": 0.3, "upper": 0.4, "images": 66, "malignant": 12, "mean_score": 0.341}]}
+        },
         "notice": NOTICE,
     },
     "card": "# Model card\n\nIntended use: research ...",
@@ -103,6 +106,20 @@ SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 TEXT: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 FILENAME: Schema = {"type": ["string", "null"], "description": "the name the file was sent under"}
+RELIABILITY: Schema = {
+    "type": "array",
+    "items": _object(
+        {
+            "lower": SHARE,
+            "upper": SHARE,
+            "images": WHOLE,
+            "malignant": WHOLE,
+            "mean_score": {**SHARE, "type": ["number", "null"], "description": "null where there are no images"},
+        }
+    ),
+    "description": "whether the scores held: of the test images with a score from `lower` to below `upper` (the last "
+    "range holds 1 too), how many were malignant; older models do not tell",
+}
 
 SCHEMAS: dict[str, Schema] = {
     "Prediction": {
@@ -215,6 +232,7 @@ SCHEMAS: dict[str, Schema] = {
                     "type": "object",
                     "description": "the bundle's manifest; each of its `thresholds` names the sensitivity that it was "
                     "chosen for, on validation data, and `report.test` what was measured on held-out images",
+                    "properties": {"report": _object({}, {"test": _object({}, {"reliability": RELIABILITY})})},
                 },
                 "card": {**TEXT, "description": "the model card, Markdown"},
             }

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from handler.decode import Limits
 from handler.geometry import Geometry
@@ -66,6 +66,41 @@ class Histogram(Record):
         return self
 
 
+class ScoreRange(Record):
+    """The images of the test with a score from `lower` to below `upper`, or to 1: how many were malignant."""
+
+    lower: Fraction
+    upper: Fraction
+    images: int = Field(ge=0)
+    malignant: int = Field(ge=0)
+    mean_score: Fraction | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.lower >= self.upper or self.malignant > self.images:
+            raise ValueError("a range of scores rises, and holds no more malignant images than images")
+        return self
+
+
+class Tested(BaseModel):
+    reliability: list[ScoreRange] = []
+
+
+class Told(BaseModel):
+    """Of the report, what others than its maker read."""
+
+    test: Tested = Tested()
+
+
+def _legible(report: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Told.model_validate(report)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    return report
+
+
 class Normalisation(Record):
     """Per channel, on the 0..1 scale; folded into the OpenVINO graph."""
 
@@ -119,7 +154,7 @@ class Manifest(Record):
     intended_use: str
     notice: str = NOTICE
     files: dict[BundlePath, Sha256]
-    report: dict[str, Any] = Field(default_factory=dict)
+    report: Annotated[dict[str, Any], AfterValidator(_legible)] = Field(default_factory=dict)
 
     @property
     def outputs(self) -> int:

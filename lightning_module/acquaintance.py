@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from lightning_module.datasets import Table
-from lightning_module.report import Report
+from lightning_module.report import GROUPS, Report
 from lightning_module.splits import Rows
 
 STRANGE = "Another dataset than the model's; whether it shares images with the training data was not checked."
@@ -17,6 +17,12 @@ KNOWN = {
     "train": "The model was trained on these images.",
     "val": "Epoch, temperature, thresholds and limits were chosen on these images.",
     "all": "These include the images that the model was trained on.",
+}
+UNSEEN = {
+    "patients": "No patient of it was trained on.",
+    "lesions": "No lesion of it was trained on.",
+    GROUPS: "No lesion or patient that it names was trained on.",
+    "images": "None of these images was trained on; whether others of the same lesions were is not told by the data.",
 }
 
 
@@ -33,7 +39,7 @@ def told(report: Report) -> str:
     """What is known of it, in a sentence."""
     if report.external:
         return STRANGE
-    return KNOWN.get(report.split, f"No {report.grouped_by[:-1]} of it was trained on.")
+    return KNOWN.get(report.split) or UNSEEN[report.grouped_by]
 
 
 def names(table: Table, rows: Rows) -> set[str]:

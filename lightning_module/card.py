@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from handler.manifest import Manifest
+from lightning_module import reliability
 from lightning_module.acquaintance import Elsewhere
 from lightning_module.datasets import provenance
-from lightning_module.document import TEMPLATES, percent
+from lightning_module.document import TEMPLATES, number, percent
 from lightning_module.metrics import NAMES, Interval
 from lightning_module.near_duplicates import REACH
 from lightning_module.reference_standard import limitation
-from lightning_module.report import Report, intervals, malignant_share
+from lightning_module.report import GROUPS, Report, intervals, malignant_share
 from lightning_module.subgroups import CONFIRMED, FEWEST, too_few
 
 FIGURES = (
@@ -22,6 +23,22 @@ FIGURES = (
     ("confusion", "decision_curve"),
     ("coverage_risk", "precisions"),
 )
+SPLITS = {
+    "patients": ("by patient", "No patient lies in two parts."),
+    "lesions": (
+        "by lesion",
+        "No lesion lies in two parts. Where the data names no patient, several lesions of one may lie apart.",
+    ),
+    GROUPS: (
+        "by lesion and patient where the data names them",
+        "None that it names lies in two parts; where it names none, images of one lesion or patient may.",
+    ),
+    "images": (
+        "by image",
+        "The data names neither lesions nor patients: images of one may lie in two parts, and so flatter the figures.",
+    ),
+}
+"""How the split was made, and what that keeps apart, by what the report's groups are."""
 CITATIONS = {
     "ham10000": (
         "Tschandl, Rosendahl and Kittler, *The HAM10000 dataset*, Scientific Data 5, 180161 (2018), "
@@ -53,8 +70,10 @@ def render(
         reach=REACH,
         too_few=too_few(report.grouped_by),
         percent=percent,
+        number=number,
         intervals=intervals(report),
         reference_standard=limitation(report),
+        reliability=reliability.told(report.reliability_in_the_middle, report.reliability, report.grouped_by),
         confirmed=[group for group in report.subgroups if group.kind == CONFIRMED],
         drawn=manifest.data.name == provenance.DRAWN,
         published=manifest.data.name in provenance.PUBLISHED,
@@ -64,7 +83,7 @@ def render(
         thresholds=list(zip(report.operating_points, validation, strict=True)),
         short=_short(report, validation),
         split=split,
-        split_by="lesion and patient" if report.grouped_by == "patients" else report.grouped_by[:-1],
+        split_rule=SPLITS[report.grouped_by],
         external=external,
         plots=FIGURES if figures_folder else (),
         figures_folder=figures_folder,

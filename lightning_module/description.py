@@ -29,6 +29,7 @@ from lightning_module import (
     near_duplicates,
     options,
     packing,
+    reliability,
     robustness,
 )
 from lightning_module.acquaintance import Elsewhere
@@ -123,7 +124,7 @@ def describe(draft: Path, manifest: Manifest, table: Table, split: Split, cost: 
     (draft / CARD).write_text(text, encoding="utf-8")
     known = manifest.model_dump(exclude={"files", "created"})
     known["report"] |= {
-        "test": headline(report),
+        "test": headline(report) | {"reliability": reliability.kept(report.reliability)},
         "elsewhere": [headline(other.report) for other in elsewhere],
         "int8": {"split": "validation"} | asdict(cost),
     }

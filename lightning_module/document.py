@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lightning_module import acquaintance, failures, plots
+from lightning_module import acquaintance, failures, plots, reliability
 from lightning_module.datasets import provenance
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import NAMES, Interval
@@ -34,7 +34,7 @@ TILES = (
 DISCRIMINATION = (
     ("roc", "ROC curve; the shading is a 95 % bootstrap band."),
     ("precision_recall", "Precision and recall; the dashed line is the share of malignant images."),
-    ("reliability", "Reliability; a larger point stands for more images."),
+    ("reliability", "Reliability in ten ranges of the score; a larger point stands for more images."),
     ("scores", "Where the scores of benign and malignant images lie."),
     ("confusion", "Confusion matrix at the served threshold, shares of each row."),
     ("decision_curve", "Net benefit against acting on every lesion and on none."),
@@ -72,6 +72,7 @@ def write(evaluation: Evaluation, report: Report, folder: Path) -> dict[str, Pat
         intervals=intervals(report),
         acquaintance=acquaintance.told(report),
         reference_standard=limitation(report).replace("**", ""),
+        reliability=reliability.told(report.reliability_in_the_middle, report.reliability, report.grouped_by),
         errors={kind: len(failures.errors(evaluation, kind)) for kind, *_ in failures.KINDS},
         errors_shown=failures.SHOWN,
         drawn=report.data.name == provenance.DRAWN,

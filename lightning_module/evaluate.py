@@ -99,7 +99,7 @@ def made_with(manifest: Manifest, table: datasets.Table, found: DataFingerprint,
 def summary(report: Report) -> str:
     """The report in a few lines."""
     lines = [
-        f"{report.data.name}, {report.split}: {report.images} images of {report.groups} {report.grouped_by}, "
+        f"{report.data.name}, {report.split}: {report.images} images{report.of_groups}, "
         f"{report.malignant} malignant; {report.served}, threshold {report.threshold}",
         *(f"  {label:38} {report.metrics[name].text()}" for name, label in NAMES.items()),
         f"  {'Abstained':38} {document.percent(report.abstention.share)}",

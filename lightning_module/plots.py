@@ -8,12 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
 from lightning_module import abstention
 from lightning_module.evaluation import Evaluation
-from lightning_module.metrics import ECE_BINS, Scores, bootstrap_samples
+from lightning_module.metrics import Scores, bootstrap_samples
 from lightning_module.report import Report
 from lightning_module.style import BENIGN, FAINT, INK, MALIGNANT, MODEL, MUTED, OTHER, figure
 
@@ -56,14 +55,13 @@ def precision_recall(evaluation: Evaluation, report: Report) -> Figure:
     return sheet
 
 
-def reliability(evaluation: Evaluation, report: Report) -> Figure:
+def reliability(_: Evaluation, report: Report) -> Figure:
     """Observed frequency against predicted probability; the size of a point is its share of the images."""
-    scores = evaluation.scores()
+    filled = [found for found in report.reliability if found.images]
     with figure(f"Calibration error {report.metrics['ece'].text()}") as (sheet, axes):
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.2)
-        observed, predicted = calibration_curve(scores.truth, scores.probability, n_bins=ECE_BINS)
-        filled, _ = np.histogram(scores.probability, bins=ECE_BINS, range=(0, 1))
-        size = 15 + 400 * np.sqrt(filled[filled > 0] / len(scores))
+        predicted, observed = np.array([(found.mean_score, found.share) for found in filled], dtype=float).T
+        size = [15 + 400 * math.sqrt(found.images / report.images) for found in filled]
         axes.plot(predicted, observed, color=MODEL, linewidth=1, alpha=0.6)
         axes.scatter(predicted, observed, s=size, color=MODEL, alpha=0.85, edgecolor="white", zorder=3)
         axes.set(xlabel="calibrated probability", ylabel="observed share malignant", xlim=(0, 1), ylim=(0, 1.02))

@@ -12,7 +12,7 @@ from handler.backends import processor
 from handler.bundle import WEIGHTS
 from handler.manifest import DataFingerprint, Precision, Threshold
 from handler.notice import NOTICE
-from lightning_module import abstention, subgroups
+from lightning_module import abstention, reliability, subgroups
 from lightning_module.abstention import Abstention
 from lightning_module.evaluation import Evaluation
 from lightning_module.metrics import (
@@ -27,6 +27,7 @@ from lightning_module.metrics import (
     everything,
 )
 from lightning_module.near_duplicates import Pair
+from lightning_module.reliability import Reliability
 from lightning_module.robustness import Robustness
 from lightning_module.subgroups import Diagnosis, Subgroup
 
@@ -77,11 +78,18 @@ class Report(BaseModel, frozen=True):
     precisions: list[PrecisionReport]
     melanoma: Interval | None
     ece_if_calibrated: Interval
+    reliability: list[Reliability]
+    reliability_in_the_middle: Reliability
     subgroups: list[Subgroup]
     diagnoses: list[Diagnosis]
     abstention: Abstention
     robustness: Robustness | None = None
     near_duplicates: list[Pair] | None = None
+
+    @property
+    def of_groups(self) -> str:
+        """Whose images they are, where the data tells."""
+        return "" if self.grouped_by == "images" else f" of {self.groups:,} {self.grouped_by}"
 
 
 def compose(
@@ -119,9 +127,11 @@ def compose(
         threshold=threshold,
         metrics=_everything(scores, threshold, replicates),
         operating_points=[_operating_point(scores, point, threshold, replicates) for point in manifest.thresholds],
-        precisions=[_precision(evaluation, name, replicates) for name in PRECISIONS if name in evaluation.logits],
+        precisions=[_precision(evaluation, name, replicates) for name in _served_first(evaluation)],
         melanoma=_melanoma(evaluation, replicates),
         ece_if_calibrated=ece_if_calibrated(scores, replicates),
+        reliability=reliability.by_range(scores, replicates),
+        reliability_in_the_middle=reliability.middle(scores, replicates),
         subgroups=subgroups.by_column(evaluation.frame, scores, threshold, replicates),
         diagnoses=subgroups.by_diagnosis(evaluation.frame, scores, threshold, replicates),
         abstention=abstention.measure(evaluation, threshold, replicates),
@@ -170,6 +180,10 @@ def _grouped_by(evaluation: Evaluation) -> str:
     if known["patient"].any() or not known["lesion"].all():
         return GROUPS if known.any(axis=None) else "images"
     return "lesions"
+
+
+def _served_first(evaluation: Evaluation) -> list[Precision]:
+    return sorted(evaluation.logits, key=lambda name: (name != evaluation.served, PRECISIONS.index(name)))
 
 
 def _everything(scores: Scores, threshold: float, replicates: int) -> dict[str, Interval]:

@@ -40,15 +40,41 @@ export const VERDICTS = {
   },
 };
 
-/** What calibration means, and where it ends: `test` = { images, malignant, ece } of the data the model was tested on. */
+/** Images below which a range of scores tells nothing, and below which it tells little. */
+const [ENOUGH, PLENTY] = [20, 100];
+
+/** The test's images with scores like this: its range, widened to both sides until it holds ENOUGH, or all. */
+function alike(value, ranges) {
+  let from = ranges.findLastIndex(({ lower }) => value >= lower);
+  let to = from;
+  const sum = (key) => ranges.slice(from, to + 1).reduce((total, range) => total + range[key], 0);
+  while (sum("images") < ENOUGH && to - from < ranges.length - 1) {
+    from = Math.max(0, from - 1);
+    to = Math.min(ranges.length - 1, to + 1);
+  }
+  return { lower: ranges[from].lower, upper: ranges[to].upper, images: sum("images"), malignant: sum("malignant") };
+}
+
+function between(lower, upper) {
+  const [from, to] = [lower, upper].map((bound) => Math.round(100 * bound));
+  if (from === 0) return to === 100 ? "with any score" : `with a score below ${to} %`;
+  return to === 100 ? `with a score of ${from} % or more` : `with a score between ${from} and ${to} %`;
+}
+
+function seen(value, ranges) {
+  if (!ranges?.length) return "How many images with such a score were malignant in the model’s test is not recorded. ";
+  const { lower, upper, images, malignant } = alike(value, ranges);
+  const share = malignant ? ` (${inHundred(malignant / images)} in 100)` : "";
+  const few = images < PLENTY ? "So few images leave room for chance. " : "";
+  return `In the model’s test, ${malignant || "none"} of the ${images} images ${between(lower, upper)} ${malignant > 1 ? "were" : "was"} malignant${share}. ${few}`;
+}
+
+/** What became of such scores, and where that ends: `test` = { images, malignant, ece, reliability } of the model's test. */
 export function calibrated(value, test) {
-  const share = test?.images ? `, where ${Math.round((100 * test.malignant) / test.images)} of 100 are malignant` : "";
-  const error = test?.ece ? `There the scores were off by ${(100 * test.ece.value).toFixed(0)} in 100 on average, in some ranges by more. ` : "";
-  return (
-    `Of 100 images with such a score, ${inHundred(value)} would be malignant in a collection like the one the model was tested on${share}. ` +
-    error +
-    "Where cancer is rarer, as in most practices, fewer are."
-  );
+  const error =
+    test?.ece && !test.reliability?.length ? `The scores were off by ${(100 * test.ece.value).toFixed(0)} in 100 there on average, in some ranges by more. ` : "";
+  const overall = test?.images ? `Of all images in the test, ${inHundred(test.malignant / test.images)} in 100 were malignant. ` : "";
+  return `${seen(value, test?.reliability)}${error}${overall}Where cancer is rarer, as in most practices, fewer images with such a score are malignant.`;
 }
 
 /** How it ranks the images of another collection: `auroc` with the 95 % interval. */

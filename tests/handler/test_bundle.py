@@ -15,6 +15,8 @@ from handler.predictor import Predictor
 from lightning_module import archive
 from tests.handler.conftest import Edit
 
+RANGE = {"lower": 0.3, "upper": 0.4, "images": 4, "malignant": 1, "mean_score": 0.35}
+
 
 def refusal(folder: Path, load: Any = Bundle.load) -> str:
     with pytest.raises(BundleError) as caught:
@@ -62,6 +64,13 @@ def test_no_bundle_and_no_json(tmp_path: Path) -> None:
     assert MANIFEST in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("test", [{}, {"images": 4}, {"images": 4, "reliability": [RANGE]}])
+def test_a_bundle_may_tell_more_or_less_of_its_test(sigmoid_bundle: Path, edited: Edit, test: dict[str, Any]) -> None:
+    report = {"split": {"seed": 0}, "test": test}
+    folder = edited(sigmoid_bundle, lambda manifest: manifest.update(report=report))
+    assert Bundle.load(folder).manifest.report == report
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -77,6 +86,10 @@ def test_no_bundle_and_no_json(tmp_path: Path) -> None:
         ({"head": "softmax", "classes": ["malignant"]}, "softmax"),
         ({"reference_scores": {"edges": [0.0, 1.0], "counts": [1, 2]}}, "histogram"),
         ({"reference_scores": {"edges": [0.0, 0.5, 0.5], "counts": [1, 2]}}, "edges must rise"),
+        ({"report": {"test": 3}}, "test: Input should be"),
+        ({"report": {"test": {"reliability": [{"lower": 0.1}]}}}, "test.reliability.0.upper: Field required"),
+        ({"report": {"test": {"reliability": [RANGE | {"lower": 0.5}]}}}, "a range of scores rises"),
+        ({"report": {"test": {"reliability": [RANGE | {"malignant": 5}]}}}, "no more malignant images than images"),
     ],
 )
 def test_a_manifest_must_make_sense(sigmoid_bundle: Path, edited: Edit, change: dict[str, Any], complaint: str) -> None:

@@ -62,7 +62,11 @@ def test_bundle_says_where_it_comes_from(made: Made) -> None:
     assert manifest.data.sha256 == table.fingerprint().sha256
     assert "NC" in manifest.licence
     assert manifest.threshold.sensitivity == 0.95
-    assert set(manifest.report["test"]["auroc"]) == {"value", "low", "high"}
+    test = manifest.report["test"]
+    assert set(test["auroc"]) == {"value", "low", "high"}
+    assert len(test["reliability"]) == 10
+    for counted in ("images", "malignant"):
+        assert sum(found[counted] for found in test["reliability"]) == test[counted]
 
 
 def test_a_bundle_is_described_again_without_its_checkpoint(made: Made, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lightning_module.metrics import Interval
@@ -122,3 +123,47 @@ def test_a_report_tells_what_the_model_had_seen_of_its_images(
     page = rendered_page(of, tmp_path, monkeypatch)
     assert told in page
     assert ("No lesion of it was trained on" in page) == (split == "test")
+
+
+@pytest.mark.parametrize(
+    ("lesions", "patients", "card_says", "page_says"),
+    [
+        (80, 80, "split is by patient, stratified", "No patient of it was trained on"),
+        (
+            80,
+            0,
+            "No lesion lies in two parts. Where the data names no patient, several",
+            "No lesion of it was trained on",
+        ),
+        (79, 0, "by lesion and patient where the data names them", "No lesion or patient that it names was trained on"),
+        (
+            0,
+            0,
+            "names neither lesions nor patients: images of one may lie in two parts",
+            "others of the same lesions were",
+        ),
+    ],
+)
+def test_nothing_is_claimed_of_lesions_and_patients_that_the_data_does_not_name(
+    lesions: int,
+    patients: int,
+    card_says: str,
+    page_says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = evaluated.fingerprint()
+    said = evaluated.evaluation(data)
+    named = {
+        column: pd.array([f"{number // 2}" if number < count else None for number in range(80)], "string")
+        for column, count in (("lesion", lesions), ("patient", patients))
+    }
+    report = compose(replace(said, frame=said.frame.assign(**named)), data, "test", replicates=2)
+    split = {"settings": {"seed": 0}, "images": {"train": 8, "val": 8, "test": 80}}
+    text, page = rendered_card(report, split=split), rendered_page(report, tmp_path, monkeypatch)
+    assert card_says in text
+    assert page_says in page
+    if not lesions and not patients:
+        for claim in ("No image lies", "80 images of 80", "test images of"):
+            assert claim not in text
+            assert claim not in page

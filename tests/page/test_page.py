@@ -21,8 +21,13 @@ def test_a_dropped_image_gets_its_answer_in_words_and_figures(visitor: Visitor, 
     heading(page, "Above the threshold")
     expect(page.locator(".numeral")).to_have_text("61 %")
     expect(page.locator(".gauge")).to_contain_text("threshold 14.2 %")
-    expect(page.locator(".findings")).to_contain_text("about 61 would be malignant in a collection like the one")
-    expect(page.locator(".findings")).to_contain_text("where 20 of 100 are malignant")
+    findings = page.locator(".findings")
+    expect(findings).to_contain_text(
+        "In the model’s test, 28 of the 56 images with a score between 50 and 80 % were malig"
+    )
+    expect(findings).to_contain_text("So few images leave room for chance.")
+    expect(findings).to_contain_text("Of all images in the test, about 20 in 100 were malignant.")
+    expect(findings).to_contain_text("Where cancer is rarer, as in most practices, fewer images with such a score are")
     expect(page.locator(".gauge")).to_contain_text("Higher than 91 % of the 1,523 reference images")
     assert page.locator(".gauge-bars rect").count() == 20
     expect(page.get_by_text("on another collection, OTHER 2020, the model did no better than chance")).to_be_visible()
