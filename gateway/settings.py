@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(default=60, gt=0, description="time for a client to send the whole body")
     send_timeout_s: float = Field(default=30, gt=0, description="time for a client to take an answer")
     keep_alive_s: int = Field(default=75, gt=0, description="how long an idle connection stays open")
-    backend_timeout_s: float = Field(default=30, gt=0, description="time for TorchServe to answer, retry included")
+    backend_timeout_s: float = Field(
+        default=30, gt=0, description="time for TorchServe to answer; what it loses in the first third is asked again"
+    )
     retry_after_s: int = Field(default=1, gt=0, description="Retry-After of a busy answer")
 
     poll_interval_s: float = Field(
