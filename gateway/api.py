@@ -74,13 +74,13 @@ class Api:
 
     async def model(self, request: Request) -> Response:
         self._admit(request, self._keys.recognise)
-        if self._health.description is None:
+        if not self._health.description:
             raise Problem(
                 "backend_unavailable",
                 "The model is not known yet. Try again in a few seconds.",
                 headers={"retry-after": "2"},
             )
-        return _json(self._health.description)
+        return _answer(self._health.description)
 
     async def _one_or_many(self, request: Request, task: Task) -> Response:
         async with self._images(request) as body:
@@ -94,7 +94,7 @@ class Api:
             answer = await _unless_gone(request.receive, self._ask(task, upload, body, request))
         if task == "explanations":
             return _json(_without_features(json.loads(answer)))
-        return Response(answer, media_type="application/json", headers=FRESH)
+        return _answer(answer)
 
     def _admit(self, request: Request, door: Callable[[str | None, str | None], str | None]) -> str | None:
         name = door(request.headers.get("authorization"), request.headers.get("x-api-key"))
@@ -193,7 +193,10 @@ def _without_features(answer: Json) -> Json:
 
 
 def _json(document: Json) -> Response:
-    content = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return _answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _answer(content: bytes) -> Response:
     return Response(content, media_type="application/json", headers=FRESH)
 
 
