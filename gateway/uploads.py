@@ -125,25 +125,28 @@ class Form:
         self._disposition = b""
         self._current: Upload | None = None
         self._ended = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._on_part_begin,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_part_data": self._on_part_data,
-                "on_part_end": self._on_part_end,
-                "on_end": self._on_end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_part_end": self._on_part_end,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:  # of the boundary
+            raise _unreadable(error) from None
 
     def feed(self, chunk: bytes) -> None:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise Problem("malformed_upload", f"{SEND_A_FORM} What was sent cannot be read: {error}") from None
+            raise _unreadable(error) from None
 
     def close(self) -> list[Upload]:
         """The files of the form, in order."""
@@ -216,6 +219,10 @@ class Form:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _unreadable(error: FormParserError) -> Problem:
+    return Problem("malformed_upload", f"{SEND_A_FORM} What was sent cannot be read: {error}")
 
 
 def _clean(filename: bytes | None) -> str | None:
