@@ -101,9 +101,19 @@ class PatientProtocol(HttpToolsProtocol):
             self._give_up(
                 Problem("malformed_request", "Too many requests on one connection at once. Wait for answers.")
             )
+        if self.parser.get_method() == b"CONNECT":  # httptools cannot read its address
+            self._give_up(Problem("unknown_method"))
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self._give_up(Problem("malformed_request"))
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+        if hosts > 1 or (hosts == 0 and version != "1.0"):
             self._give_up(Problem("malformed_request", "Send the header `Host` once: HTTP/1.1 requires it."))
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or version == "1.0"):  # else a proxy may see other requests than we do
+            self._give_up(
+                Problem("malformed_request", "Send the header `Transfer-Encoding` once, as `chunked`, or leave it out.")
+            )
         self._in_body = self._moved_on = True
         self._unwatch()
         super().on_headers_complete()
