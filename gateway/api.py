@@ -16,13 +16,14 @@ from starlette.types import Receive
 from gateway.backend import Backend, Task
 from gateway.comparison import Lesion, compare
 from gateway.health import Health
+from gateway.intake import ClientGone, Intake
 from gateway.keys import Keys
 from gateway.metrics import Metrics
 from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
 from gateway.upload import Body, Upload
-from gateway.uploads import ClientGone, receive
+from gateway.uploads import receive
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -41,6 +42,7 @@ class Api:
         self._backend = backend
         self._health = health
         self._traffic = traffic
+        self._intake = Intake(settings, traffic)
         self._keys = keys
         self._metrics = metrics
 
@@ -105,18 +107,23 @@ class Api:
     @asynccontextmanager
     async def _images(self, request: Request) -> AsyncIterator[Body]:
         name = self._admit(request, self._keys.admit)
-        if self._traffic.in_flight >= self._settings.max_in_flight:
-            raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
-        with self._traffic.at_work():
-            body = await receive(request, self._settings, self._traffic)
+        self._require_place()
+        with self._traffic.flight():
+            body = await receive(request, self._settings, self._intake)
             try:
                 request.state.note.update(images=len(body.uploads), bytes=body.held)
                 if body.raw and not body.uploads[0].size:
                     raise Problem("empty_body")
+                self._require_place()
                 self._keys.charge(name, len(body.uploads) - 1)
-                yield body
+                with self._traffic.work():
+                    yield body
             finally:
                 body.forget()
+
+    def _require_place(self) -> None:
+        if self._traffic.at_work >= self._settings.max_in_flight:
+            raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
 
     async def _ask(self, task: Task, upload: Upload, body: Body, request: Request) -> bytes:
         answer = await self._backend.ask(task, upload, request.state.request_id)
