@@ -3,9 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 
+# A path as one word for the shell, whatever is in it; `~/` at its beginning is still the home folder.
+expanded = $(subst |~|,,$(subst |~|~/,$(HOME)/,|~|$(1)))
+quoted = '$(subst ','\'',$(call expanded,$(1)))'
+
 DATA   ?= data/ham10000
 CONFIG ?= ham10000
-CKPT   ?= $(or $(shell sed -n 's/^  default_root_dir: *//p' lightning_module/configs/$(CONFIG).yaml),runs/lesion)/best.ckpt
+CONFIG_FILE := $(call quoted,lightning_module/configs/$(CONFIG).yaml)
+CKPT   ?= $(or $(shell sed -n 's/^  default_root_dir: *//p' $(CONFIG_FILE)),$(error CONFIG=$(CONFIG) is no file of lightning_module/configs that says where its checkpoints lie: mend it, or give CKPT=))/best.ckpt
 BUNDLE ?= bundles/lesion
 REPORT ?= reports/lesion
 # A CPU build of torch may already be configured for pip; elsewhere this takes the CUDA build.
@@ -33,16 +38,16 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(VENV)/bin/ruff format .
 
 train: $(VENV)/.dev ## train: make train DATA=path/to/ham10000 [CONFIG=ham10000] [ARGS="--trainer.max_epochs 3"]
-	$(PY) -m lightning_module fit --config lightning_module/configs/$(CONFIG).yaml --data.folder $(DATA) $(ARGS)
+	$(PY) -m lightning_module fit --config $(CONFIG_FILE) --data.folder $(call quoted,$(DATA)) $(ARGS)
 
 bundle: $(VENV)/.dev ## calibrate and quantise a checkpoint: make bundle DATA=... [CONFIG=ham10000] [CKPT=runs/lesion/best.ckpt]
-	$(PY) -m lightning_module bundle --ckpt $(CKPT) --data $(DATA) --output $(BUNDLE) $(ARGS)
+	$(PY) -m lightning_module bundle --ckpt $(call quoted,$(CKPT)) --data $(call quoted,$(DATA)) --output $(call quoted,$(BUNDLE)) $(ARGS)
 
 evaluate: $(VENV)/.dev ## report on a bundle: make evaluate BUNDLE=bundles/lesion DATA=...
-	$(PY) -m lightning_module evaluate --bundle $(BUNDLE) --data $(DATA) --output $(REPORT) $(ARGS)
+	$(PY) -m lightning_module evaluate --bundle $(call quoted,$(BUNDLE)) --data $(call quoted,$(DATA)) --output $(call quoted,$(REPORT)) $(ARGS)
 
 archive: $(VENV)/.dev ## pack a bundle and the handler into model_store/lesion.mar
-	$(PY) -m lightning_module archive --bundle $(BUNDLE) --output model_store/lesion.mar $(ARGS)
+	$(PY) -m lightning_module archive --bundle $(call quoted,$(BUNDLE)) --output model_store/lesion.mar $(ARGS)
 
 bench: $(VENV)/.dev ## measure speed against peers on this machine (minutes); results in bench/results
 	$(PY) -m bench $(ARGS)

@@ -16,13 +16,14 @@ from starlette.types import Receive
 from gateway.backend import Backend, Task
 from gateway.comparison import Lesion, compare
 from gateway.health import Health
+from gateway.intake import ClientGone, Intake
 from gateway.keys import Keys
 from gateway.metrics import Metrics
 from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
 from gateway.upload import Body, Upload
-from gateway.uploads import ClientGone, receive
+from gateway.uploads import receive
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -41,6 +42,7 @@ class Api:
         self._backend = backend
         self._health = health
         self._traffic = traffic
+        self._intake = Intake(settings, traffic)
         self._keys = keys
         self._metrics = metrics
 
@@ -74,13 +76,13 @@ class Api:
 
     async def model(self, request: Request) -> Response:
         self._admit(request, self._keys.recognise)
-        if self._health.description is None:
+        if not self._health.description:
             raise Problem(
                 "backend_unavailable",
                 "The model is not known yet. Try again in a few seconds.",
                 headers={"retry-after": "2"},
             )
-        return _json(self._health.description)
+        return _answer(self._health.description)
 
     async def _one_or_many(self, request: Request, task: Task) -> Response:
         async with self._images(request) as body:
@@ -94,7 +96,7 @@ class Api:
             answer = await _unless_gone(request.receive, self._ask(task, upload, body, request))
         if task == "explanations":
             return _json(_without_features(json.loads(answer)))
-        return Response(answer, media_type="application/json", headers=FRESH)
+        return _answer(answer)
 
     def _admit(self, request: Request, door: Callable[[str | None, str | None], str | None]) -> str | None:
         name = door(request.headers.get("authorization"), request.headers.get("x-api-key"))
@@ -105,18 +107,23 @@ class Api:
     @asynccontextmanager
     async def _images(self, request: Request) -> AsyncIterator[Body]:
         name = self._admit(request, self._keys.admit)
-        if self._traffic.in_flight >= self._settings.max_in_flight:
-            raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
-        with self._traffic.at_work():
-            body = await receive(request, self._settings, self._traffic)
+        self._require_place()
+        with self._traffic.flight():
+            body = await receive(request, self._settings, self._intake)
             try:
                 request.state.note.update(images=len(body.uploads), bytes=body.held)
                 if body.raw and not body.uploads[0].size:
                     raise Problem("empty_body")
+                self._require_place()
                 self._keys.charge(name, len(body.uploads) - 1)
-                yield body
+                with self._traffic.work():
+                    yield body
             finally:
                 body.forget()
+
+    def _require_place(self) -> None:
+        if self._traffic.at_work >= self._settings.max_in_flight:
+            raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
 
     async def _ask(self, task: Task, upload: Upload, body: Body, request: Request) -> bytes:
         answer = await self._backend.ask(task, upload, request.state.request_id)
@@ -193,7 +200,10 @@ def _without_features(answer: Json) -> Json:
 
 
 def _json(document: Json) -> Response:
-    content = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return _answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _answer(content: bytes) -> Response:
     return Response(content, media_type="application/json", headers=FRESH)
 
 

@@ -19,6 +19,9 @@ Task = Literal["predictions", "explanations"]
 WRAPPINGS = {"gzip": (b"\x1f\x8b",), "JSON": (b"{", b"["), "base64": (b"/9j/", b"iVBORw0KGgo", b"data:")}
 DIED = b"Worker died"
 DIED_WITH = (500, 507)  # the jobs of a killed worker are answered with the one or the other
+# TorchServe says the same of a worker that it has killed since an image kept it busy for too long (20 s): asked again,
+# that image would cost the next worker.
+EARLY = 1 / 3
 
 
 class Workforce(Protocol):
@@ -43,7 +46,7 @@ class Backend:
         self._management.close()
 
     async def ask(self, task: Task, image: Upload, request_id: str) -> bytes:
-        """TorchServe's JSON for one image, as it came; a prediction lost on the way is asked for once more."""
+        """TorchServe's JSON for one image, as it came; a prediction lost early is asked for once more."""
         answer = await self._ask_twice(f"/{task}/{self._settings.model_name}", image, request_id)
         if answer.status == 200:
             return answer.body
@@ -56,14 +59,13 @@ class Backend:
 
     async def _ask_twice(self, path: str, image: Upload, request_id: str) -> Answer:
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._settings.backend_timeout_s
+        began = loop.time()
+        end = began + self._settings.backend_timeout_s
         for attempt in (1, 2):
             try:
                 answer = await self._inference.post(path, image, request_id, end - loop.time())
             except TimeoutError:
-                waited = f"{self._settings.backend_timeout_s:g} s"
-                detail = f"The model server gave no answer in {waited}. Try again later."
-                raise Problem("backend_timeout", detail) from None
+                raise _too_late(self._settings.backend_timeout_s) from None
             except Refused as error:
                 self._refusing.met(error)
                 raise self._unavailable("It does not accept connections.") from None
@@ -76,6 +78,9 @@ class Backend:
                 cause = "worker_died"
             fields = {"request_id": request_id, "cause": cause, "attempt": attempt}
             log.warning("a prediction was lost: %s", cause, extra={"fields": fields})
+            waited = loop.time() - began
+            if waited > EARLY * self._settings.backend_timeout_s:
+                raise _too_late(waited)
             if attempt == 1:
                 self._metrics.retries.labels(cause).inc()
         raise self._unavailable("Its workers are restarting.")
@@ -112,6 +117,10 @@ class Backend:
             named = f"the model that DERMSERVE_MODEL_NAME={self._settings.model_name} names"
             raise ValueError(f"the management API answered {answer.status} instead of {named}")
         return dict(document[0])
+
+
+def _too_late(seconds: float) -> Problem:
+    return Problem("backend_timeout", f"The model server gave no answer in {seconds:.3g} s. Try again later.")
 
 
 def _wrapping(content: bytes) -> str | None:

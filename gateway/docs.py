@@ -17,6 +17,7 @@ from gateway.page import SECURITY_HEADERS
 from gateway.problems import KINDS
 from gateway.settings import Settings
 
+ADDRESS = b"http://address.invalid"
 CALLS = {
     "/v1/predict": "curl -F file=@left-arm.jpg {url}/v1/predict\n\ncurl --data-binary @left-arm.jpg \\\n"
     '     -H "Content-Type: image/jpeg" {url}/v1/predict',
@@ -43,9 +44,11 @@ def routes(settings: Settings) -> list[Route]:
     async def openapi(_: Request) -> Response:
         return Response(machine, media_type="application/json", headers={"cache-control": "no-cache"})
 
+    parts = render(api, ADDRESS.decode()).encode().split(ADDRESS)
+
     async def page(request: Request) -> Response:
-        html = render(api, f"{request.url.scheme}://{request.url.netloc}")
-        return Response(html.encode(), media_type="text/html", headers=SECURITY_HEADERS)
+        html = escape(f"{request.url.scheme}://{request.url.netloc}").encode().join(parts)
+        return Response(html, media_type="text/html", headers={**SECURITY_HEADERS, "Cache-Control": "no-store"})
 
     async def css(_: Request) -> Response:
         return Response(style, media_type="text/css", headers=SECURITY_HEADERS)

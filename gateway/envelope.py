@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.intake import ClientGone
 from gateway.logs import RequestLog
 from gateway.metrics import Metrics
 from gateway.problems import Problem
 from gateway.traffic import Traffic
-from gateway.uploads import ClientGone
 
 log = logging.getLogger("gateway")
 ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")

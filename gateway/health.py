@@ -52,7 +52,7 @@ class Health:
         self._golden_image = Upload(content=golden.read_bytes())
         self.workers_ready = 0
         self.golden = False
-        self.description: dict[str, Any] | None = None
+        self.description = b""  # as JSON
         self._working = asyncio.Event()
         self._seen_at = float("-inf")
         self._describe_at = float("-inf")
@@ -70,7 +70,7 @@ class Health:
             management_answers=time.monotonic() - self._seen_at <= self._settings.stale_after_s,
             workers_ready=self.workers_ready >= self._settings.min_ready_workers,
             golden_prediction=self.golden,
-            model_known=self.description is not None,
+            model_known=bool(self.description),
         )
 
     async def watch(self) -> None:
@@ -172,13 +172,14 @@ class Health:
                 raise ValueError("the handler describes itself without a manifest")
         except (OSError, ValueError) as error:
             self._describing.met(str(error) or type(error).__name__)
-            if self.description is not None:  # readiness waits for the first one
+            if self.description:  # readiness waits for the first one
                 self._describe_at = time.monotonic() + min(DESCRIBE_S, self._settings.model_refresh_s)
             return
         self._describing.over()
         self._describe_at = time.monotonic() + self._settings.model_refresh_s
-        if description != self.description:
-            self.description = description
+        told = json.dumps(description, ensure_ascii=False, separators=(",", ":")).encode()
+        if told != self.description:
+            self.description = told
             self._publish(description["manifest"])
 
     def _publish(self, manifest: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 gateway_requests_total{route,code}     requests answered; code 499: the client left before its answer
 gateway_request_seconds{route}         time to answer, buckets around the objective
-gateway_in_flight                      requests at work under /v1
+gateway_in_flight                      requests under /v1, those whose body still arrives included
 gateway_problems_total{reason}         errors by their stable reason, those of single files among many included
 gateway_retries_total{cause}           predictions asked a second time: worker_died | connection_lost
 gateway_ready, gateway_draining        1 or 0, as /readyz says
@@ -40,7 +40,7 @@ class Metrics:
         self.seconds = Histogram(
             "gateway_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry
         )
-        self.in_flight = Gauge("gateway_in_flight", "Requests at work.", registry=registry)
+        self.in_flight = Gauge("gateway_in_flight", "Requests at work or arriving.", registry=registry)
         self.problems = Counter("gateway_problems", "Errors by reason.", ["reason"], registry=registry)
         self.retries = Counter("gateway_retries", "Predictions asked again.", ["cause"], registry=registry)
         self.ready = Gauge("gateway_ready", "1 if /readyz says ready.", registry=registry)

@@ -1,4 +1,4 @@
-"""One HTTP connection, with bounds on what a client may take of it: time, memory, and requests sent ahead."""
+"""One HTTP connection, with bounds on what a client may take of it: time, memory, requests sent ahead, its place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from heapq import nsmallest
 from typing import cast
 
 import httptools
@@ -23,6 +24,7 @@ FIRST_CHANCE_S = 2.0
 MOST_PIPELINED = 16
 LARGEST_HEAD = 32 * 2**10
 MOST_IGNORED = 2**20
+CLOSED_AT_ONCE = 1 / 32  # of all connections, so that a crowd of newcomers need not look through all each time
 REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]+ \S+ HTTP/1\.[01]\r?\n", re.ASCII)
 
 
@@ -43,6 +45,7 @@ class PatientProtocol(HttpToolsProtocol):
     header_timeout_s = 10.0
     body_timeout_s = 60.0
     send_timeout_s = 30.0
+    most_connections = 1024
     metrics: Metrics
     traffic: Traffic
     log: RequestLog
@@ -61,8 +64,11 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # whatever a client leaves unread is told to `pause_writing`
         self._began_at = time.perf_counter()
         self._watch(self.header_timeout_s)
+        if len(self.connections) > self.most_connections:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -101,9 +107,19 @@ class PatientProtocol(HttpToolsProtocol):
             self._give_up(
                 Problem("malformed_request", "Too many requests on one connection at once. Wait for answers.")
             )
+        if self.parser.get_method() == b"CONNECT":  # httptools cannot read its address
+            self._give_up(Problem("unknown_method"))
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self._give_up(Problem("malformed_request"))
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+        if hosts > 1 or (hosts == 0 and version != "1.0"):
             self._give_up(Problem("malformed_request", "Send the header `Host` once: HTTP/1.1 requires it."))
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or version == "1.0"):  # else a proxy may see other requests than we do
+            self._give_up(
+                Problem("malformed_request", "Send the header `Transfer-Encoding` once, as `chunked`, or leave it out.")
+            )
         self._in_body = self._moved_on = True
         self._unwatch()
         super().on_headers_complete()
@@ -149,6 +165,18 @@ class PatientProtocol(HttpToolsProtocol):
     @property
     def _idle(self) -> bool:
         return self.cycle is None or bool(self.cycle.response_complete)
+
+    @property
+    def _waits_for_client(self) -> bool:
+        return self._parting or self._send_timer is not None or (self._idle and not self._in_body)
+
+    def _make_room(self) -> None:
+        """Those go whose clients have done nothing for longest; this one, where nobody else waits for a client."""
+        others = (cast(PatientProtocol, other) for other in self.connections if other is not self)
+        waiting = [other for other in others if other._waits_for_client and not other.transport.is_closing()]
+        number = max(1, int(CLOSED_AT_ONCE * self.most_connections))
+        for other in nsmallest(number, waiting, key=lambda other: other._began_at) or [self]:
+            other.transport.abort()
 
     def _unwatch_sending(self) -> None:
         if self._send_timer:

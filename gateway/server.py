@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 
 from gateway.app import create
+from gateway.crowd import most_connections
 from gateway.logs import RequestLog
 from gateway.metrics import Metrics
 from gateway.protocol import PatientProtocol
@@ -87,6 +88,7 @@ def build(settings: Settings) -> Server:
         "header_timeout_s": settings.header_timeout_s,
         "body_timeout_s": settings.body_timeout_s + BODY_SLACK_S,
         "send_timeout_s": settings.send_timeout_s,
+        "most_connections": most_connections(),
         "metrics": metrics,
         "traffic": traffic,
         "log": log,

@@ -53,16 +53,22 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(default=20 * 2**20, gt=0, description="largest image")
     max_request_bytes: int = Field(default=64 * 2**20, gt=0, description="largest request body, all files together")
     max_files: int = Field(default=32, gt=0, description="most images in one request")
-    max_in_flight: int = Field(default=128, gt=0, description="most requests at work; the next is told to come back")
+    max_in_flight: int = Field(
+        default=128, gt=0, description="most requests at work, their bodies there; the next is told to come back"
+    )
     max_bytes_in_memory: int = Field(default=128 * 2**20, gt=0, description="most bytes of uploads held at once")
     fan_out: int = Field(default=8, gt=0, description="images of one request that are with the model at the same time")
 
     header_timeout_s: float = Field(default=10, gt=0, description="time for a client to send its request's headers")
-    body_idle_timeout_s: float = Field(default=10, gt=0, description="longest pause of a client within a body")
+    body_idle_timeout_s: float = Field(
+        default=10, gt=0, description="longest pause within a body; on average 1 KiB/s must come"
+    )
     body_timeout_s: float = Field(default=60, gt=0, description="time for a client to send the whole body")
     send_timeout_s: float = Field(default=30, gt=0, description="time for a client to take an answer")
     keep_alive_s: int = Field(default=75, gt=0, description="how long an idle connection stays open")
-    backend_timeout_s: float = Field(default=30, gt=0, description="time for TorchServe to answer, retry included")
+    backend_timeout_s: float = Field(
+        default=30, gt=0, description="time for TorchServe to answer; what it loses in the first third is asked again"
+    )
     retry_after_s: int = Field(default=1, gt=0, description="Retry-After of a busy answer")
 
     poll_interval_s: float = Field(

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 
 class Traffic:
-    """Counts requests at work, the bytes of their images and of answers not yet taken, and knows whether we drain."""
+    """Counts requests, the bytes of their images and of answers not yet taken, and knows whether we drain."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self.in_flight = 0  # those whose body still arrives included
+        self.at_work = 0
         self.bytes_held = 0
         self.draining_since: float | None = None
         self._idle = asyncio.Event()
@@ -28,7 +29,7 @@ class Traffic:
             self.draining_since = time.monotonic()
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def flight(self) -> Iterator[None]:
         """Count one request for as long as the block runs."""
         self.in_flight += 1
         self._idle.clear()
@@ -38,6 +39,15 @@ class Traffic:
             self.in_flight -= 1
             if not self.in_flight:
                 self._idle.set()
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """Count one request whose body is there for as long as the block runs."""
+        self.at_work += 1
+        try:
+            yield
+        finally:
+            self.at_work -= 1
 
     async def drained(self, delay: float, deadline: float) -> bool:
         """Drain, wait `delay` seconds for load balancers to notice, then until nothing is in flight.

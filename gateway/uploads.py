@@ -1,17 +1,14 @@
-"""Takes request bodies in: limits hold while the bytes arrive, and nothing touches the disk."""
+"""The images of a request, read while its bytes arrive; nothing touches the disk."""
 
 from __future__ import annotations
-
-import asyncio
-from collections.abc import Callable
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from gateway.problems import Problem, busy
+from gateway.intake import Intake, too_large
+from gateway.problems import Problem
 from gateway.settings import Settings
-from gateway.traffic import Traffic
 from gateway.upload import Body, Upload
 
 MULTIPART = b"multipart/form-data"
@@ -22,11 +19,7 @@ LONGEST_HEADER = 8192
 SEND_A_FORM = "Send multipart/form-data with the images in fields `file`, as `curl -F file=@image.jpg` does."
 
 
-class ClientGone(Exception):
-    """The client hung up before its request was answered."""
-
-
-async def receive(request: Request, settings: Settings, traffic: Traffic) -> Body:
+async def receive(request: Request, settings: Settings, intake: Intake) -> Body:
     """Read a request's images; who is done with them forgets them."""
     content_type, options = parse_options_header(request.headers.get("content-type"))
     limit = settings.max_request_bytes if content_type == MULTIPART else settings.max_image_bytes
@@ -36,12 +29,12 @@ async def receive(request: Request, settings: Settings, traffic: Traffic) -> Bod
     if content_type != MULTIPART:
         image = Upload()
         try:
-            held = await _drink(request, settings, traffic, limit, image.add)
+            held = await intake.drink(request, limit, image.add)
         except BaseException:
             image.forget()
             raise
         image.problem = _curl_d(content_type, image)
-        return Body([image], raw=True, held=held, traffic=traffic)
+        return Body([image], raw=True, held=held, traffic=intake.traffic)
     if not options.get(b"boundary"):
         raise Problem(
             "malformed_upload",
@@ -51,19 +44,12 @@ async def receive(request: Request, settings: Settings, traffic: Traffic) -> Bod
     form = Form(options[b"boundary"], settings)
     held = 0
     try:
-        held = await _drink(request, settings, traffic, limit, form.feed)
-        return Body(form.close(), raw=False, held=held, traffic=traffic)
+        held = await intake.drink(request, limit, form.feed)
+        return Body(form.close(), raw=False, held=held, traffic=intake.traffic)
     except BaseException:
-        traffic.bytes_held -= held
+        intake.traffic.bytes_held -= held
         form.forget()
         raise
-
-
-def too_large(limit: int) -> Problem:
-    """More bytes than `limit`."""
-    return Problem(
-        "too_large", f"The upload is larger than {limit / 2**20:.4g} MiB. Send a smaller file or fewer files."
-    )
 
 
 def _curl_d(content_type: bytes, image: Upload) -> Problem | None:
@@ -77,43 +63,6 @@ def _curl_d(content_type: bytes, image: Upload) -> Problem | None:
     )
 
 
-async def _drink(
-    request: Request, settings: Settings, traffic: Traffic, limit: int, take: Callable[[bytes], object]
-) -> int:
-    now = asyncio.get_running_loop().time
-    end = now() + settings.body_timeout_s
-    size = 0
-    try:
-        async with asyncio.timeout(settings.body_idle_timeout_s) as patience:
-            more = True
-            while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                more = message.get("more_body", False)
-                size += len(chunk)
-                traffic.bytes_held += len(chunk)
-                if size > limit:
-                    raise too_large(limit)
-                if traffic.bytes_held > settings.max_bytes_in_memory:
-                    raise busy("The server holds as many uploads as it can.", settings.retry_after_s)
-                take(chunk)
-                if more:
-                    patience.reschedule(min(now() + settings.body_idle_timeout_s, end))
-    except BaseException as error:
-        traffic.bytes_held -= size
-        if isinstance(error, TimeoutError):
-            raise Problem(
-                "slow_client",
-                f"The body paused for {settings.body_idle_timeout_s:g} s or took over {settings.body_timeout_s:g} s. "
-                "Send it without pauses, over a faster connection, or send a smaller image.",
-                headers={"connection": "close"},
-            ) from None
-        raise
-    return size
-
-
 class Form:
     """A multipart form read piece by piece; only its fields `file` are kept."""
 
@@ -125,25 +74,28 @@ class Form:
         self._disposition = b""
         self._current: Upload | None = None
         self._ended = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._on_part_begin,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_part_data": self._on_part_data,
-                "on_part_end": self._on_part_end,
-                "on_end": self._on_end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_part_end": self._on_part_end,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:  # of the boundary
+            raise _unreadable(error) from None
 
     def feed(self, chunk: bytes) -> None:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise Problem("malformed_upload", f"{SEND_A_FORM} What was sent cannot be read: {error}") from None
+            raise _unreadable(error) from None
 
     def close(self) -> list[Upload]:
         """The files of the form, in order."""
@@ -216,6 +168,10 @@ class Form:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _unreadable(error: FormParserError) -> Problem:
+    return Problem("malformed_upload", f"{SEND_A_FORM} What was sent cannot be read: {error}")
 
 
 def _clean(filename: bytes | None) -> str | None:

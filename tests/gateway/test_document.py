@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import jsonschema
 import pytest
 import schemathesis
 from schemathesis.checks import CHECKS
 
+from gateway import docs
 from gateway.client import Prediction
 from gateway.openapi import document
 from gateway.problems import KINDS
@@ -116,6 +119,22 @@ def test_the_page_asks_nobody_else_and_runs_no_script(standing: Gateway) -> None
 def test_the_page_shows_a_hostile_host_as_text(standing: Gateway) -> None:
     answer = standing.http.get("/docs", headers={"host": 'a"><script>alert(1)</script>'})
     assert "<script" not in answer.text
+
+
+def test_the_page_names_the_host_that_it_was_asked_for_and_no_cache_keeps_it(standing: Gateway) -> None:
+    answer = standing.http.get("/docs", headers={"host": "clinic.example:8443"})
+    assert answer.headers["cache-control"] == "no-store"
+    assert 'Client("http://clinic.example:8443")' in unescape(answer.text)
+    assert "address.invalid" not in answer.text
+    assert "clinic.example" not in standing.http.get("/docs").text
+
+
+def test_the_page_is_made_once_and_not_for_everybody_who_asks(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Mock(side_effect=docs.render)
+    monkeypatch.setattr(docs, "render", made)
+    gateway = start(wait=False)
+    pages = {gateway.http.get("/docs").text for _ in range(3)}
+    assert (len(pages), made.call_count) == (1, 1)
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/v1", "/v1/predict/", "/docs/", "/%2e%2e/etc/passwd", "/v1/\N{SNOWMAN}"])

@@ -74,6 +74,20 @@ def test_it_is_asked_again_only_once(gateway: Gateway, torchserve: FakeTorchServ
     assert torchserve.started - before == 2
 
 
+@pytest.mark.parametrize("fault", ["deaths", "hang_ups"])
+def test_what_kept_a_worker_busy_until_it_was_killed_is_not_asked_again(
+    start: Start, torchserve: FakeTorchServe, fault: str
+) -> None:
+    gateway = start(backend_timeout_s=3)
+    before = torchserve.started
+    torchserve.delay = 1.1
+    setattr(torchserve, fault, 9)
+    answer = gateway.predict()
+    assert problem(answer) == (504, "backend_timeout")
+    assert "retry-after" not in answer.headers  # our client and our page would ask again by themselves
+    assert torchserve.started - before == 1
+
+
 def test_a_server_that_does_not_answer_is_given_up(start: Start, torchserve: FakeTorchServe) -> None:
     gateway = start(backend_timeout_s=0.2)
     torchserve.delay = 60

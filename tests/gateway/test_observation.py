@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -11,13 +12,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway import operations
+from gateway.app import create
 from gateway.metrics import SCORES, cumulative
 from gateway.outage import Outage
+from gateway.settings import Settings
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import SHA256, FakeTorchServe
 
@@ -237,3 +242,19 @@ def test_every_answer_forbids_sniffing_and_names_its_request(standing: Gateway, 
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["x-request-id"]
     assert "server" not in headers
+
+
+def test_who_asks_for_the_metrics_at_the_same_time_shares_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Mock(side_effect=operations.generate_latest)
+    monkeypatch.setattr(operations, "generate_latest", made)
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(create(Settings()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            together = await asyncio.gather(*(http.get("/metrics") for _ in range(20)))
+            assert made.call_count < 5
+            return [*together, await http.get("/metrics")]
+
+    *together, later = asyncio.run(ask())
+    assert all(b"gateway_in_flight 0.0" in answer.content for answer in together)
+    assert b'gateway_requests_total{code="200",route="/metrics"} 20.0' in later.content

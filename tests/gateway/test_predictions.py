@@ -105,6 +105,7 @@ def test_the_answer_does_not_depend_on_the_content_type_of_a_raw_body(standing: 
     ("content", "content_type", "reason", "advice"),
     [
         (b"--x\r\n", "multipart/form-data", "malformed_upload", "curl -F file=@image.jpg"),
+        (b"", "multipart/form-data; boundary=" + "x" * 257, "malformed_upload", "curl -F file=@image.jpg"),
         (b"no boundary here", "multipart/form-data; boundary=x", "malformed_upload", "curl -F file=@image.jpg"),
         (
             b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nIMA',

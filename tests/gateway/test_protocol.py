@@ -21,6 +21,37 @@ def test_a_method_that_nobody_knows_is_told_as_such(standing: Gateway, method: s
     assert problem(answer) == (b"501", "unknown_method")
 
 
+def test_what_belongs_to_proxies_or_to_another_http_is_answered_with_a_refusal(standing: Gateway) -> None:
+    tunnel = read_all(dial(standing, "CONNECT x:1 HTTP/1.1", "Host: x", "", ""))
+    assert problem(tunnel) == (b"501", "unknown_method")
+    for version in ("2.0", "0.9"):
+        answer = read_all(dial(standing, f"GET /livez HTTP/{version}", "Host: x", "Connection: close", "", ""))
+        assert problem(answer) == (b"400", "malformed_request")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ["HTTP/1.1", "Transfer-Encoding: identity", "Transfer-Encoding: chunked"],
+        ["HTTP/1.1", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+        ["HTTP/1.1", "Transfer-Encoding: gzip, chunked"],
+        ["HTTP/1.0", "Transfer-Encoding: chunked"],
+    ],
+    ids=["identity and chunked", "twice", "a list", "old"],
+)
+def test_where_a_body_ends_is_told_in_one_way(standing: Gateway, head: list[str]) -> None:
+    answer = read_all(
+        dial(standing, f"POST /v1/predict {head[0]}", "Host: x", *head[1:], "", "5", "IMAGE", "0", "", "")
+    )
+    assert problem(answer) == (b"400", "malformed_request")
+
+
+def test_a_body_in_chunks_may_be_told_in_capitals(standing: Gateway) -> None:
+    head = "POST /v1/predict HTTP/1.1", "Host: x", "Connection: close", "Transfer-Encoding: Chunked"
+    answer = read_all(dial(standing, *head, "", "5", "IMAGE", "0", "", ""))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
 def test_a_broken_body_is_a_problem(standing: Gateway) -> None:
     head = "POST /v1/predict HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", "", "no length", ""
     assert problem(read_all(dial(standing, *head))) == (b"400", "malformed_request")
