@@ -16,7 +16,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
-from lightning_module.settings import UnfitSetting
+from lightning_module.settings import UnfitSetting, geometry_of
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -54,6 +54,8 @@ class GrowingResolution(pl.Callback):
         self.sizes = {int(epoch): int(size) for epoch, size in sizes.items()}
         if 0 not in self.sizes:
             raise UnfitSetting("sizes must say which size holds from epoch 0.")
+        for size in self.sizes.values():
+            geometry_of("a size of GrowingResolution", size)
 
     def size_at(self, epoch: int) -> int:
         """The size that holds in this epoch."""
