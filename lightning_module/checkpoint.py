@@ -39,7 +39,9 @@ class Checkpoint:
         """Read a checkpoint of `python -m lightning_module fit`; CheckpointError where it does not describe itself."""
         if not path.is_file():
             folds = [str(fold) for fold in sorted(path.parent.glob(f"fold_*/{path.name}"))]
-            advice = f"Give one fold's by --ckpt: {', '.join(folds)}" if folds else "Train one first: make train DATA=..."
+            advice = (
+                f"Give one fold's by --ckpt: {', '.join(folds)}" if folds else "Train one first: make train DATA=..."
+            )
             raise CheckpointError(f"{path}: no such checkpoint. {advice}")
         try:
             network, described = LesionModule.load_for_export(str(path))

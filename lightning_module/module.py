@@ -11,12 +11,13 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from handler.geometry import Geometry
 from lightning_module import losses, networks, resumption, schedules, scrutiny, splits
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
+from lightning_module.distinct_images import OverDistinctImages
 from lightning_module.occlusion import RandomOcclusion
 from lightning_module.settings import UnfitSetting, made
 
@@ -78,12 +79,12 @@ class LesionModule(pl.LightningModule):
         self.occlusion = made("model.occlusion", RandomOcclusion, occlusion)
         self.colour = made("model.colour", RandomColour, colour)
         self.mix = made("model.mix", Mix, mix, num_classes=max(2, len(classes)))
-        self.auroc = BinaryAUROC()
-        self.average_precision = BinaryAveragePrecision()
+        self.auroc = OverDistinctImages(binary_auroc)
+        self.average_precision = OverDistinctImages(binary_average_precision)
         if compile:
             # In place: a wrapper would be a second module, and give every weight a second name in checkpoints.
             self.network.compile()
-        self.register_load_state_dict_pre_hook(_forget_second_names)
+        self.register_load_state_dict_pre_hook(_forget_second_names)  # type: ignore[no-untyped-call]
         self._seed = torch.initial_seed()
         self._described: dict[str, Any] | None = None
 
@@ -211,8 +212,8 @@ class LesionModule(pl.LightningModule):
         logits = self(batch["pixels"]).float()
         targets = functional.one_hot(batch["label"], self.mix.num_classes).float()
         probability = torch.sigmoid(losses.malignant_logit(logits, self.malignant_indices))
-        self.auroc.update(probability, batch["malignant"])
-        self.average_precision.update(probability, batch["malignant"])
+        for metric in (self.auroc, self.average_precision):
+            metric.update(batch["row"], probability, batch["malignant"])
         metrics = {"loss": self.loss(logits, targets), "auroc": self.auroc, "ap": self.average_precision}
         for name, value in metrics.items():
             self.log(

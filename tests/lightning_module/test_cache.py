@@ -132,7 +132,9 @@ def test_a_disk_without_room_is_told_before_anything_is_decoded(
 ) -> None:
     monkeypatch.setattr(os, "posix_fallocate", fails_with(errno.ENOSPC))
     monkeypatch.setattr(cache, "decode", None)
-    with pytest.raises(OSError, match=r"No space left on device for \d+ MB of decoded images.*data\.cache_folder") as told:
+    with pytest.raises(
+        OSError, match=r"No space left on device for \d+ MB of decoded images.*data\.cache_folder"
+    ) as told:
         cache.build(table, SIZE, tmp_path / "cache")
     assert str(tmp_path / "cache") in str(told.value)
     assert "\n" not in str(told.value)
