@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -68,6 +69,12 @@ def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path) -> None
     else:
         done = 0
         pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    try:
+        _reserve(partial)
+    except OSError:
+        if not done:
+            partial.unlink()
+        raise
     unreadable: dict[str, str] = {}
 
     def fill_row(row: int) -> None:
@@ -86,6 +93,21 @@ def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path) -> None
                 _write_atomically(marker, str(rows.stop))
     if unreadable:
         raise UnreadableImages(unreadable, len(table))
+
+
+def _reserve(file: Path) -> None:
+    """Take the file's room on disk now: a full disk that a mapped write meets is a SIGBUS, which no one can catch."""
+    if not hasattr(os, "posix_fallocate"):  # as on macOS
+        return
+    size = file.stat().st_size
+    try:
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
+            return
+        what = f"{error.strerror} for {size / 1e6:.0f} MB of decoded images; make room or set data.cache_folder"
+        raise OSError(error.errno, what, str(file.parent)) from None
 
 
 def _chunks(start: int, stop: int) -> Iterator[range]:

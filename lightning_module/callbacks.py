@@ -16,7 +16,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
-from lightning_module.settings import UnfitSetting
+from lightning_module.settings import UnfitSetting, geometry_of
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -54,6 +54,8 @@ class GrowingResolution(pl.Callback):
         self.sizes = {int(epoch): int(size) for epoch, size in sizes.items()}
         if 0 not in self.sizes:
             raise UnfitSetting("sizes must say which size holds from epoch 0.")
+        for size in self.sizes.values():
+            geometry_of("a size of GrowingResolution", size)
 
     def size_at(self, epoch: int) -> int:
         """The size that holds in this epoch."""
@@ -74,10 +76,25 @@ class FrozenBackbone(pl.Callback):
         self.unfreeze_at_epoch = unfreeze_at_epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        frozen = trainer.current_epoch < self.unfreeze_at_epoch
-        backbone: torch.nn.Module = pl_module.network.backbone  # type: ignore[assignment, union-attr]
-        backbone.requires_grad_(not frozen)
-        backbone.train(not frozen)
+        frozen = self._holds(trainer)
+        # Ranks wait for the gradients of all that required some when they were joined, before the first epoch.
+        _backbone(pl_module).requires_grad_(not frozen or trainer.world_size > 1)
+        _backbone(pl_module).train(not frozen)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if self._holds(trainer):
+            for parameter in _backbone(pl_module).parameters():
+                # Neither decay nor momentum moves what has none, and no norm that is clipped contains it.
+                parameter.grad = None
+
+    def _holds(self, trainer: pl.Trainer) -> bool:
+        return trainer.current_epoch < self.unfreeze_at_epoch
+
+
+def _backbone(pl_module: pl.LightningModule) -> torch.nn.Module:
+    return pl_module.network.backbone  # type: ignore[return-value, union-attr]
 
 
 class PromptEnd(pl.Callback):

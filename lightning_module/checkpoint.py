@@ -38,7 +38,11 @@ class Checkpoint:
     def load(cls, path: Path) -> Checkpoint:
         """Read a checkpoint of `python -m lightning_module fit`; CheckpointError where it does not describe itself."""
         if not path.is_file():
-            raise CheckpointError(f"{path}: no such checkpoint. Train one first: make train DATA=...")
+            folds = [str(fold) for fold in sorted(path.parent.glob(f"fold_*/{path.name}"))]
+            advice = (
+                f"Give one fold's by --ckpt: {', '.join(folds)}" if folds else "Train one first: make train DATA=..."
+            )
+            raise CheckpointError(f"{path}: no such checkpoint. {advice}")
         try:
             network, described = LesionModule.load_for_export(str(path))
         except KeyError as error:

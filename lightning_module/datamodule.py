@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -19,9 +18,10 @@ from lightning_module import cache, scrutiny, splits
 from lightning_module.datasets.errors import UnknownValues
 from lightning_module.datasets.table import Table
 from lightning_module.options import Reading
-from lightning_module.settings import UnfitSetting
+from lightning_module.settings import UnfitSetting, geometry_of
 
 Batch = dict[str, Tensor]
+MOST_HELD_OUT = 0.9
 
 
 class PixelRows(Dataset[Batch]):
@@ -112,11 +112,11 @@ class LesionData(pl.LightningDataModule):
             raise UnfitSetting(f"data.batch_size is {batch_size}: a batch has one image or more.")
         if workers < 0:
             raise UnfitSetting(f"data.workers is {workers}: give 0 to load in the training's own process, or more.")
-        try:
-            Geometry(size=size, crop=crop)
-        except ValidationError as error:
-            wrong = error.errors()[0]
-            raise UnfitSetting(f"data.{wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}.") from None
+        geometry_of("data.size", size, crop)
+        if not folds and test + val > MOST_HELD_OUT:
+            raise UnfitSetting(
+                f"data.test {test} and data.val {val} are together above {MOST_HELD_OUT}: leave a tenth to train on."
+            )
         self.size = size
         self.table: Table
         self.split: splits.Split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import jinja2
@@ -18,6 +19,8 @@ from lightning_module.reference_standard import limitation
 from lightning_module.report import Report, intervals, malignant_share
 from lightning_module.subgroups import FEWEST, too_few
 
+MARKUP = re.compile(r"[\\`*\[\]<>|&~$]|(?<![^\W_])_|_(?![^\W_])")
+"""What Markdown does not print as it stands; an underscore within a word is left alone."""
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("lightning_module"),
     autoescape=jinja2.select_autoescape(["html", "html.j2"]),
@@ -25,6 +28,7 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.filters["literal"] = lambda text: MARKUP.sub(r"\\\g<0>", " ".join(str(text).split()))
 TILES = (
     ("auroc", "ROC AUC"),
     ("sensitivity", "Sensitivity"),

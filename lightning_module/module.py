@@ -11,12 +11,13 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from handler.geometry import Geometry
 from lightning_module import losses, networks, resumption, schedules, scrutiny, splits
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
+from lightning_module.distinct_images import OverDistinctImages
 from lightning_module.occlusion import RandomOcclusion
 from lightning_module.settings import UnfitSetting, made
 
@@ -78,9 +79,12 @@ class LesionModule(pl.LightningModule):
         self.occlusion = made("model.occlusion", RandomOcclusion, occlusion)
         self.colour = made("model.colour", RandomColour, colour)
         self.mix = made("model.mix", Mix, mix, num_classes=max(2, len(classes)))
-        self.auroc = BinaryAUROC()
-        self.average_precision = BinaryAveragePrecision()
-        self._compiled: Any = torch.compile(self.network) if compile else self.network
+        self.auroc = OverDistinctImages(binary_auroc)
+        self.average_precision = OverDistinctImages(binary_average_precision)
+        if compile:
+            # In place: a wrapper would be a second module, and give every weight a second name in checkpoints.
+            self.network.compile()
+        self.register_load_state_dict_pre_hook(_forget_second_names)  # type: ignore[no-untyped-call]
         self._seed = torch.initial_seed()
         self._described: dict[str, Any] | None = None
 
@@ -163,9 +167,9 @@ class LesionModule(pl.LightningModule):
         same = then["fingerprint"]["sha256"] == now["fingerprint"]["sha256"]
         if (fitting and not same) or (same and then["split"] != now["split"]):
             raise UnfitSetting(
-                f"The checkpoint is of {then['fingerprint']['name']}, {then['fingerprint']['rows']} rows, split by "
-                f"{then['split']}; this is {now['fingerprint']['name']}, {now['fingerprint']['rows']} rows, split by "
-                f"{now['split']}. Give the same data and split, or train in another trainer.default_root_dir."
+                f"The checkpoint is of {_told(then)}; this is {_told(now)}: "
+                f"{'the split' if same else 'images or labels'} changed. "
+                "Give the same data and split, or train in another trainer.default_root_dir."
             )
         if same and (changed := splits.other_parts(then.get("digests", {}), now["digests"])):
             raise UnfitSetting(changed)
@@ -191,7 +195,7 @@ class LesionModule(pl.LightningModule):
         inputs = normalise(images, self.hparams["mean"], self.hparams["std"])
         if self.hparams["channels_last"]:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return self._compiled(inputs)  # type: ignore[no-any-return]
+        return self.network(inputs)  # type: ignore[no-any-return]
 
     def _loss(self, counts: Sequence[int] | None) -> nn.Module:
         options = dict(self.hparams["loss_options"] or {})
@@ -208,8 +212,8 @@ class LesionModule(pl.LightningModule):
         logits = self(batch["pixels"]).float()
         targets = functional.one_hot(batch["label"], self.mix.num_classes).float()
         probability = torch.sigmoid(losses.malignant_logit(logits, self.malignant_indices))
-        self.auroc.update(probability, batch["malignant"])
-        self.average_precision.update(probability, batch["malignant"])
+        for metric in (self.auroc, self.average_precision):
+            metric.update(batch["row"], probability, batch["malignant"])
         metrics = {"loss": self.loss(logits, targets), "auroc": self.auroc, "ap": self.average_precision}
         for name, value in metrics.items():
             self.log(
@@ -221,6 +225,17 @@ class LesionModule(pl.LightningModule):
                 sync_dist=True,
                 batch_size=len(targets),
             )
+
+
+def _told(data: dict[str, Any]) -> str:
+    found = data["fingerprint"]
+    return f"{found['name']}, {found['rows']} rows, sha256 {found['sha256'][:12]}, split by {data['split']}"
+
+
+def _forget_second_names(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+    """Checkpoints made while the compiled network was a module of its own name every weight twice."""
+    for name in [name for name in state if name.startswith(f"{prefix}_compiled.")]:
+        del state[name]
 
 
 def _malignant_indices(head: str, classes: Sequence[str], malignant: Sequence[str]) -> list[int]:

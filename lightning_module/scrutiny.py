@@ -12,7 +12,9 @@ NEAR = 0.005
 
 
 def require_both(table: Table, rows: Rows) -> None:
-    """DatasetError where the training images are all benign or all malignant."""
+    """DatasetError where there are no training images, or all are benign, or all malignant."""
+    if not len(rows):
+        raise DatasetError(f"{table.root}: no image is left to train on; all are held out for validation and test.")
     malignant = table.frame["malignant"].to_numpy(dtype=bool)[rows]
     if len(np.unique(malignant)) < 2:
         kind = "malignant" if malignant.all() else "benign"

@@ -39,7 +39,7 @@ function classes(answer) {
   const ranked = Object.entries(answer.classes).sort(([, a], [, b]) => b - a);
   return [
     h("h3", {}, "Share of each class"),
-    h("ul", { class: "meters" }, ranked.map(([key, value]) => meter(CLASSES[key] ?? key, value))),
+    h("ul", { class: "meters" }, ranked.map(([key, value]) => meter(Object.hasOwn(CLASSES, key) ? CLASSES[key] : key, value))),
   ];
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -116,3 +118,45 @@ def test_every_unreadable_image_is_named(table: Table, tmp_path: Path) -> None:
     for number, name in enumerate(wrong):
         (table.root / name).write_bytes(picture(number))
     assert cache.build(table, SIZE, tmp_path / "cache").shape[0] == 6
+
+
+def fails_with(number: int) -> Any:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", fails_with(errno.ENOSPC))
+    monkeypatch.setattr(cache, "decode", None)
+    with pytest.raises(
+        OSError, match=r"No space left on device for \d+ MB of decoded images.*data\.cache_folder"
+    ) as told:
+        cache.build(table, SIZE, tmp_path / "cache")
+    assert str(tmp_path / "cache") in str(told.value)
+    assert "\n" not in str(told.value)
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
+def test_room_is_on_disk_before_the_first_image_is(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object) -> None:
+        [partial] = (tmp_path / "cache").glob("*.partial")
+        assert partial.stat().st_blocks * 512 >= 40 * 256 * 256 * 3
+        raise KeyboardInterrupt
+
+    many = table.take([row % 6 for row in range(40)])
+    monkeypatch.setattr(cache, "decode", look)
+    with pytest.raises(KeyboardInterrupt):
+        cache.build(many, Geometry(size=256), tmp_path / "cache")
+
+
+def test_a_file_system_that_reserves_no_room_is_filled_all_the_same(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", fails_with(errno.EOPNOTSUPP))
+    assert cache.build(table, SIZE, tmp_path / "cache").shape == (6, 28, 28, 3)

@@ -104,6 +104,19 @@ def test_weights_that_are_not_finite_are_refused(data: Path, tmp_path: Path) -> 
         Checkpoint.load(path)
 
 
+def test_folds_are_named_where_the_checkpoint_of_no_fold_is_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = [tmp_path / f"fold_{number}" / "best.ckpt" for number in range(2)]
+    for fold in folds:
+        fold.parent.mkdir()
+        fold.touch()
+    assert bundle_maker.main(["--ckpt", str(tmp_path / "best.ckpt"), "--data", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.endswith(f"no such checkpoint. Give one fold's by --ckpt: {folds[0]}, {folds[1]}\n")
+    assert error.count("\n") == 1
+
+
 def test_command_line_says_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "best.ckpt").write_bytes(b"not a checkpoint")
     told = bundle_maker.main(["--ckpt", str(tmp_path / "best.ckpt"), "--data", str(tmp_path)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def test_a_fold_is_not_judged_by_weights_that_were_trained_on_it(folder: Path, t
     best = f"--ckpt_path={run / 'fold_0' / 'best.ckpt'}"
     fold(folder, run, 0, 1, best, command="validate")
     for command in ("validate", "fit"):
-        with pytest.raises(SystemExit, match=r"'fold': 0.*'fold': 1.*Give the same data and split"):
+        with pytest.raises(SystemExit, match=r"'fold': 0.*'fold': 1.*the split changed\. Give the same data and split"):
             fold(folder, run, 1, 1, best, command=command)
 
 
@@ -59,6 +61,20 @@ def test_a_training_is_not_resumed_on_other_data_but_tested_there(folder: Path, 
     with pytest.raises(SystemExit, match=r"synthetic, 96 rows.*synthetic, 60 rows"):
         main(arguments(other, run, "--trainer.max_epochs=2"))
     main(arguments(other, run, command="test"))
+
+
+def test_one_image_that_changed_is_told_from_the_split(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    main(arguments(folder, run, "--trainer.max_epochs=1"))
+    changed = Path(shutil.copytree(folder, tmp_path / "changed"))
+    one, other = sorted(changed.rglob("*.jpg"))[:2]
+    shutil.copy(other, one)
+    with pytest.raises(SystemExit) as refusal:
+        main(arguments(changed, run, "--trainer.max_epochs=2"))
+    then, now = re.findall(r"96 rows, sha256 ([0-9a-f]{12}),", str(refusal.value))
+    assert then != now
+    assert "images or labels changed" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_training_is_not_resumed_or_tested_on_a_split_that_was_made_otherwise(folder: Path, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_unreadable_images_are_named_before_training(tmp_path: Path) -> None:
         ("--data.size=-3", "data.size is -3"),
         ("--data.crop=1.5", "data.crop is 1.5"),
         ("--data.val=0", "give data.val and data.test a share"),
+        ("--data.val=0.99", "data.test 0.15 and data.val 0.99 are together above 0.9"),
         ("--data.cache_folder=/dev/null", "/dev/null"),
         ("--ckpt_path=nowhere.ckpt", "nowhere.ckpt"),
         ("--model.malignant=[melanoma]", "unknown: ['melanoma']"),
@@ -61,6 +62,10 @@ def test_unreadable_images_are_named_before_training(tmp_path: Path) -> None:
         ("--model.schedule=sometimes", "Unknown schedule 'sometimes'"),
         ("--model.loss=bce", "does not fit a softmax head"),
         ("--trainer.callbacks+={class_path: GrowingResolution, init_args: {sizes: {1: 32}}}", "holds from epoch 0"),
+        (
+            "--trainer.callbacks+={class_path: GrowingResolution, init_args: {sizes: {0: 32, 4: 20}}}",
+            "a size of GrowingResolution is 20: Input should be greater than or equal to 28.",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_ends_in_one_line(drawn: Path, tmp_path: Path, setting: str, complaint: str) -> None:

@@ -148,6 +148,25 @@ def test_drawn_data_claims_neither_publisher_nor_patients(tmp_path: Path, monkey
         assert claim not in page
 
 
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("bkl|pipe", r"bkl\|pipe"),
+        ("<b>atypical</b> & co", r"\<b\>atypical\</b\> \& co"),
+        ("ak*i_ec*", r"ak\*i_ec\*"),
+        ("_nv_ `x` [y](z)", r"\_nv\_ \`x\` \[y\](z)"),
+        ("back\\", r"back\\"),
+        ("basal_cell carcinoma", "basal_cell carcinoma"),
+    ],
+)
+def test_a_class_is_printed_by_its_name_in_the_card(report: Report, name: str, printed: str) -> None:
+    first, *others = report.diagnoses
+    text = rendered_card(report.model_copy(update={"diagnoses": [first.model_copy(update={"name": name}), *others]}))
+    assert f"| {printed} | malignant |" in text
+    site = report.subgroups[0].model_copy(update={"kind": "Body site", "name": name})
+    assert f"| Body site: {printed} |" in rendered_card(report.model_copy(update={"subgroups": [site]}))
+
+
 def test_the_worst_errors_are_errors(report: Report, tmp_path: Path) -> None:
     # The missed melanomas are all that it gets wrong: opening any other image would fail.
     evaluation = with_images(evaluated.evaluation(report.data), range(20, 30), tmp_path)

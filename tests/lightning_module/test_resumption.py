@@ -12,6 +12,7 @@ import torch
 
 from lightning_module.__main__ import main
 from lightning_module.datasets import synthetic
+from lightning_module.module import LesionModule
 from tests.lightning_module.training import ROOT, arguments
 
 
@@ -83,6 +84,31 @@ def test_more_epochs_and_other_means_may_come(folder: Path, run: Path) -> None:
     # A process of its own: one that reads images is forked, and pytest's workers talk over what it would inherit.
     subprocess.run([sys.executable, "-m", "lightning_module", *words], cwd=ROOT, check=True, capture_output=True)
     assert torch.load(run / "last.ckpt", weights_only=True)["epoch"] == 1
+
+
+def test_a_compiled_network_names_its_weights_like_any_other() -> None:
+    plain, compiled = (
+        LesionModule("small_cnn", {"width": 8, "blocks": 3}, weights=None, compile=compiled).state_dict()
+        for compiled in (False, True)
+    )
+    assert compiled.keys() == plain.keys()
+    assert all(name.startswith("network.") for name in plain)
+
+
+@pytest.mark.parametrize("before", ["_compiled.", "_compiled._orig_mod."], ids=["plain", "compiled"])
+def test_a_checkpoint_that_names_every_weight_twice_is_taken_up(
+    folder: Path, run: Path, begun: Path, before: str
+) -> None:
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    for key in ("state_dict", "current_model_state"):
+        weights = checkpoint[key]
+        checkpoint[key] = weights | {before + name.removeprefix("network."): value for name, value in weights.items()}
+    torch.save(checkpoint, run / "last.ckpt")
+    main(arguments(folder, run, "--trainer.max_epochs=2"))
+    again = torch.load(run / "last.ckpt", weights_only=True)
+    assert again["epoch"] == 1
+    assert again["state_dict"].keys() == torch.load(begun / "last.ckpt", weights_only=True)["state_dict"].keys()
+    assert not any(name.startswith("_compiled") for name in again["state_dict"])
 
 
 def test_starting_over_takes_other_settings_and_notes_them(folder: Path, run: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -56,4 +57,13 @@ def test_data_of_benign_images_alone_is_refused(folder: Path, tmp_path: Path) ->
         SystemExit, match=r"error: .*images to train on are benign; both benign and malignant"
     ) as refusal:
         main(arguments(folder, tmp_path / "run"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_data_without_an_image_to_train_on_is_refused(tmp_path: Path) -> None:
+    published = synthetic.render(tmp_path / "classes", 40, layout="class_folders", size=(80, 60))
+    shutil.rmtree(published / "train")
+    two = ("--model.classes=[dangerous, not_dangerous]", "--model.malignant=[dangerous]", "--data.layout=class_folders")
+    with pytest.raises(SystemExit, match=r"error: .*no image is left to train on") as refusal:
+        main(arguments(published, tmp_path / "run", *two))
     assert "\n" not in str(refusal.value)
