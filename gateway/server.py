@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._signalled and sig == signal.SIGINT:
-            self.force_exit = True
+            self.should_exit = self.force_exit = True
         self._signalled = True
         self.traffic.drain()
 

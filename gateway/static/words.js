@@ -12,12 +12,12 @@ export function decimals({ probability, threshold }) {
 export function chance(answer) {
   const { probability, threshold } = answer;
   if (probability < 0.005) return "under 1 %";
-  if (probability > 0.995) return "over 99 %";
+  if (probability >= 0.995) return "over 99 %";
   const close = probability < 0.2 || Math.abs(probability - threshold) < 0.01;
   return percent(probability, close ? decimals(answer) : 0);
 }
 
-const inHundred = (value) => (value < 0.005 ? "fewer than 1" : value > 0.995 ? "more than 99" : `about ${Math.max(1, Math.round(100 * value))}`);
+const inHundred = (value) => (value < 0.005 ? "fewer than 1" : value >= 0.995 ? "more than 99" : `about ${Math.max(1, Math.round(100 * value))}`);
 
 export const VERDICTS = {
   malignant: {

@@ -125,6 +125,16 @@ class Process:
         self.http.close()
 
 
+def test_a_second_ctrl_c_waits_for_nothing(torchserve: FakeTorchServe) -> None:
+    with Process(torchserve, delay_s=600, deadline_s=600) as gateway:
+        gateway.running.send_signal(signal.SIGINT)
+        until(lambda: gateway.readyz() == 503)
+        gateway.running.send_signal(signal.SIGINT)
+        gateway.running.wait(20)
+        assert torchserve.hold
+        torchserve.hold.set()
+
+
 def test_sigterm_makes_unready_ends_what_is_at_work_and_exits(torchserve: FakeTorchServe) -> None:
     with Process(torchserve, delay_s=4, deadline_s=30) as gateway:
         gateway.running.send_signal(signal.SIGTERM)
