@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from stack.output import tell
+
 # In the order of their ends: the gateway's last answers need TorchServe.
 COMMANDS = {
     "gateway": (sys.executable, "-m", "gateway"),
@@ -57,7 +59,7 @@ class Program:
             if self._ending.is_set():
                 return
             pause = SHORTEST_PAUSE_S if time.monotonic() - began > WELL_S else min(2 * pause, LONGEST_PAUSE_S)
-            print(f"stack: {self.name} {what}: once more in {pause:.1f} s", file=sys.stderr, flush=True)
+            tell(f"stack: {self.name} {what}: once more in {pause:.1f} s", sys.stderr)
             self._ending.wait(pause)
 
     def _once(self) -> int:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +26,13 @@ def running(*scripts: str) -> Iterator[subprocess.Popen[str]]:
     program = f"import json, sys; from stack import pod; sys.exit(pod.run(json.loads({json.dumps(commands)!r})))"
     words = [sys.executable, "-c", program]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        patience = threading.Timer(60, process.kill)
+        patience.start()
         try:
             yield process
         finally:
             process.terminate()
+            patience.cancel()
 
 
 def line(process: subprocess.Popen[str]) -> list[str]:
@@ -64,6 +68,15 @@ def test_what_ends_is_started_again_without_the_other_and_leaves_nothing() -> No
         process.terminate()
         assert process.stderr
         assert "stack: 1 ended by itself (-9): once more in 0.2 s" in process.stderr.read()
+
+
+def test_what_ends_is_started_again_though_nobody_reads_that() -> None:
+    with running("echo tried; exit 3") as process:
+        assert process.stderr
+        process.stderr.close()
+        assert [line(process) for _ in range(3)] == [["tried"]] * 3
+        process.send_signal(signal.SIGTERM)
+        process.wait(5)
 
 
 def test_what_cannot_live_is_tried_less_and_less_often() -> None:
