@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import pytest
 
 from stack import pod
 
@@ -21,10 +23,10 @@ SECOND = "sleep 600 & echo second $$ $!; trap 'echo second told; exit' TERM; whi
 
 
 @contextlib.contextmanager
-def running(*scripts: str) -> Iterator[subprocess.Popen[str]]:
+def running(*scripts: str, before: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     commands = {str(number): ["bash", "-c", script] for number, script in enumerate(scripts)}
     program = f"import json, sys; from stack import pod; sys.exit(pod.run(json.loads({json.dumps(commands)!r})))"
-    words = [sys.executable, "-c", program]
+    words = [*before, sys.executable, "-c", program]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         patience = threading.Timer(60, process.kill)
         patience.start()
@@ -46,13 +48,30 @@ def gone(pid: int) -> bool:
     return True
 
 
-def test_the_gateway_ends_first() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_gateway_ends_first(number: signal.Signals) -> None:
     assert list(pod.COMMANDS) == ["gateway", "torchserve"]
     with running(FIRST, SECOND) as process:
         assert {line(process)[0], line(process)[0]} == {"first", "second"}
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert [line(process), line(process)] == [["first", "drained"], ["second", "told"]]
         assert process.wait(10) == 0
+
+
+def test_under_nohup_it_outlives_its_terminal() -> None:
+    with running(FIRST, before=["nohup"]) as process:
+        assert line(process)[0] == "first"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(10) == -signal.SIGUSR1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_nothing_outlives_it_when_it_is_killed() -> None:
+    with running(FIRST, SECOND) as process:
+        assert {line(process)[0], line(process)[0]} == {"first", "second"}
+        process.kill()
+        assert sorted([line(process), line(process)]) == [["first", "drained"], ["second", "told"]]
 
 
 def test_what_ends_is_started_again_without_the_other_and_leaves_nothing() -> None:
