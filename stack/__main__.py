@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stack import archive, pod, scratch, settings, torchserve
+from stack import archive, output, pod, scratch, settings, torchserve
 from stack.problem import BadSetting, Problem
 from stack.settings import Settings
 
@@ -38,8 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return supervisor.serve(Settings.read(), gateway=not chosen.no_gateway)
     except Problem as problem:
         for line in str(problem).splitlines():
-            print(f"stack: {line}", file=sys.stderr)
+            output.tell(f"stack: {line}", sys.stderr)
         return problem.code
+    finally:
+        output.give_up()
 
 
 def become_torchserve() -> None:

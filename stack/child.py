@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stack.output import tell
+
 PR_SET_PDEATHSIG = 1
 # A worker says so when its bundle must not be served; TorchServe would only start it again and again.
 REFUSAL = "worker refused to start: "
@@ -67,7 +69,7 @@ class Child:
             if refused and not self.refusal.done():
                 self.refusal.set_result(REFUSAL + why)
             elif not refused and not text.startswith(NOISE):
-                print(text, flush=True)
+                tell(text)
 
     async def _line(self, stream: asyncio.StreamReader) -> bytes:
         try:

@@ -15,6 +15,9 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from stack.child import die_with_parent
+from stack.output import tell
+
 # In the order of their ends: the gateway's last answers need TorchServe.
 COMMANDS = {
     "gateway": (sys.executable, "-m", "gateway"),
@@ -57,11 +60,11 @@ class Program:
             if self._ending.is_set():
                 return
             pause = SHORTEST_PAUSE_S if time.monotonic() - began > WELL_S else min(2 * pause, LONGEST_PAUSE_S)
-            print(f"stack: {self.name} {what}: once more in {pause:.1f} s", file=sys.stderr, flush=True)
+            tell(f"stack: {self.name} {what}: once more in {pause:.1f} s", sys.stderr)
             self._ending.wait(pause)
 
     def _once(self) -> int:
-        self._process = subprocess.Popen(self.command, start_new_session=True)
+        self._process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=die_with_parent)
         if self._ending.is_set():  # since before there was a process that end() could have told
             self._process.terminate()
         code = self._process.wait()
@@ -78,10 +81,11 @@ def _clear_away(group: int) -> None:
 
 
 def run(commands: Mapping[str, Sequence[str]] = COMMANDS) -> int:
-    """Runs until SIGTERM or SIGINT."""
+    """Runs until SIGTERM, SIGINT or, unless nohup forbade that, the end of its terminal."""
     asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN):
+            signal.signal(number, lambda *_: asked.set())
     programs = [Program(name, command) for name, command in commands.items()]
     for program in programs:
         program.start()

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from stack import archive, gateway, probe, scratch, torchserve
+from stack import archive, gateway, output, probe, scratch, torchserve
 from stack.child import Child
 from stack.problem import BadSetting, Crashed, NotReady
 from stack.settings import ROOT, Settings
@@ -158,12 +158,12 @@ class Supervisor:
 
     def _stop(self) -> None:
         if self.stopped.is_set():
-            print("\nstopping at once", flush=True)
+            output.tell("\nstopping at once")
             for child in self.children:
                 child.kill()
             return
-        print("\nstopping: requests at work are answered first (Ctrl-C again stops at once)", flush=True)
         self.stopped.set()
+        output.tell("\nstopping: requests at work are answered first (Ctrl-C again stops at once)")
 
     def _tell_addresses(self, example: Path) -> None:
         settings = self.settings
@@ -176,11 +176,11 @@ class Supervisor:
         rows["management"] = f"{settings.management_url}/models/lesion"
         rows["metrics"] = f"{settings.metrics_url}/metrics"
         for name, address in rows.items():
-            print(f"  {name:<11} {address}")
-        print(f"\n  curl -X POST -T {shlex.quote(str(example))} {url}\n\nCtrl-C stops everything.", flush=True)
+            output.tell(f"  {name:<11} {address}")
+        output.tell(f"\n  curl -X POST -T {shlex.quote(str(example))} {url}\n\nCtrl-C stops everything.")
 
     def _say(self, what: str, message: str) -> None:
-        print(f"{what:<11} {message}", flush=True)
+        output.tell(f"{what:<11} {message}")
 
 
 def _reason(code: int) -> str:

@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -25,6 +24,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+
+from stack import scratch
+from stack.child import die_with_parent
 
 HERE = Path(__file__).resolve().parent
 RULES = HERE / "rules.yaml"
@@ -82,8 +84,7 @@ class Monitor:
         self.scrape = scrape
         self.hold = hold
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="dermserve-monitor-", ignore_cleanup_errors=True)
-        self.folder = Path(self._scratch.name)
+        self.folder = scratch.make()
 
     def __enter__(self) -> Self:
         try:
@@ -117,7 +118,7 @@ class Monitor:
                 process.kill()
                 process.wait()
         self.processes.clear()
-        self._scratch.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
         for option, address in (("--port", self.address), ("--alerts-port", self.alerts_address)):
@@ -158,7 +159,11 @@ class Monitor:
         with (self.folder / f"{name}.log").open("wb") as log:
             # A group of its own, so that Ctrl-C reaches this command first and it ends them in order.
             self.processes[name] = subprocess.Popen(
-                [program, *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                [program, *arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     def _await_ready(self, name: str, address: str) -> None:
@@ -170,15 +175,16 @@ class Monitor:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs both until Ctrl-C, SIGTERM, or the end of one of them."""
+    """Runs both until Ctrl-C, SIGTERM, the end of one of them or, unless nohup forbade that, of the terminal."""
     options = _parser().parse_args(argv)
     targets = {"dermserve-gateway": options.gateway, "dermserve-torchserve": options.torchserve}
     for job, target in targets.items():
         if not _answers(f"http://{target}/metrics"):
             print(f"Nobody answers at http://{target}/metrics ({job}); is `make serve` running? Watching all the same.")
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN):
+            signal.signal(number, lambda *_: stop.set())
     try:
         with Monitor(
             targets, port=options.port, alerts_port=options.alerts_port, scrape=options.scrape, hold=options.hold

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -82,6 +85,53 @@ def read_until(process: subprocess.Popen[str], word: str) -> str:
     while lines[-1] and word not in lines[-1]:
         lines.append(process.stdout.readline())
     return "".join(lines)
+
+
+@contextlib.contextmanager
+def watching(port: int, alerts_port: int, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, str(ROOT / "k8s/monitoring/monitor.py"), "--port", str(port)]
+    words += ["--alerts-port", str(alerts_port)]
+    environment = os.environ | {"TMPDIR": str(folder)}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def nobody_listens(*ports: int) -> bool:
+    with contextlib.suppress(OSError):
+        for port in ports:
+            socket.create_server(("127.0.0.1", port)).close()
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_command_ends_both_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
+    ports = free_ports(2)
+    with watching(*ports, tmp_path) as process:
+        read_until(process, "Ctrl-C")
+        assert list(tmp_path.iterdir()) != []
+        process.send_signal(number)
+        assert process.wait(30) == 0
+    assert nobody_listens(*ports)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_a_killed_command_takes_both_along_and_the_next_one_what_they_stored(tmp_path: Path) -> None:
+    ports = free_ports(2)
+    with watching(*ports, tmp_path) as killed:
+        read_until(killed, "Ctrl-C")
+        left = list(tmp_path.iterdir())
+        killed.kill()
+    await_true(lambda: nobody_listens(*ports), lambda: ports)
+    with watching(*ports, tmp_path) as process:
+        read_until(process, "Ctrl-C")
+        assert [folder for folder in left if folder.exists()] == []
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 def test_the_command_runs_until_it_is_interrupted() -> None:

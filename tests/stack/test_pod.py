@@ -8,9 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import pytest
 
 from stack import pod
 
@@ -20,15 +23,18 @@ SECOND = "sleep 600 & echo second $$ $!; trap 'echo second told; exit' TERM; whi
 
 
 @contextlib.contextmanager
-def running(*scripts: str) -> Iterator[subprocess.Popen[str]]:
+def running(*scripts: str, before: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     commands = {str(number): ["bash", "-c", script] for number, script in enumerate(scripts)}
     program = f"import json, sys; from stack import pod; sys.exit(pod.run(json.loads({json.dumps(commands)!r})))"
-    words = [sys.executable, "-c", program]
+    words = [*before, sys.executable, "-c", program]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        patience = threading.Timer(60, process.kill)
+        patience.start()
         try:
             yield process
         finally:
             process.terminate()
+            patience.cancel()
 
 
 def line(process: subprocess.Popen[str]) -> list[str]:
@@ -42,13 +48,30 @@ def gone(pid: int) -> bool:
     return True
 
 
-def test_the_gateway_ends_first() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_gateway_ends_first(number: signal.Signals) -> None:
     assert list(pod.COMMANDS) == ["gateway", "torchserve"]
     with running(FIRST, SECOND) as process:
         assert {line(process)[0], line(process)[0]} == {"first", "second"}
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert [line(process), line(process)] == [["first", "drained"], ["second", "told"]]
         assert process.wait(10) == 0
+
+
+def test_under_nohup_it_outlives_its_terminal() -> None:
+    with running(FIRST, before=["nohup"]) as process:
+        assert line(process)[0] == "first"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(10) == -signal.SIGUSR1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_nothing_outlives_it_when_it_is_killed() -> None:
+    with running(FIRST, SECOND) as process:
+        assert {line(process)[0], line(process)[0]} == {"first", "second"}
+        process.kill()
+        assert sorted([line(process), line(process)]) == [["first", "drained"], ["second", "told"]]
 
 
 def test_what_ends_is_started_again_without_the_other_and_leaves_nothing() -> None:
@@ -64,6 +87,15 @@ def test_what_ends_is_started_again_without_the_other_and_leaves_nothing() -> No
         process.terminate()
         assert process.stderr
         assert "stack: 1 ended by itself (-9): once more in 0.2 s" in process.stderr.read()
+
+
+def test_what_ends_is_started_again_though_nobody_reads_that() -> None:
+    with running("echo tried; exit 3") as process:
+        assert process.stderr
+        process.stderr.close()
+        assert [line(process) for _ in range(3)] == [["tried"]] * 3
+        process.send_signal(signal.SIGTERM)
+        process.wait(5)
 
 
 def test_what_cannot_live_is_tried_less_and_less_often() -> None:
