@@ -38,12 +38,14 @@ def why_unread(data: bytes) -> str | None:
         file = BytesIO(data)
         file.seek(tags.next)
         tags.load(file)
-        compression, bits = tags.get(COMPRESSION, 1), max(tags.get(BITSPERSAMPLE, (1,)))
+        unknown = tags.get(COMPRESSION, 1) not in COMPRESSIONS
+        # A damaged file may declare these of any type, as text for instance.
+        deep = max(tags.get(BITSPERSAMPLE, (1,))) > 16
     except Exception:
         # Pillow's parser raises whatever a damaged file makes it stumble over.
         return None
-    if compression not in COMPRESSIONS:
+    if unknown:
         return "The TIFF is compressed in a way that is not read. Save it with LZW, or uncompressed."
-    if bits > 16:
+    if deep:
         return "TIFFs with more than 16 bits a channel are not read. Save it with 8 or 16."
     return None
