@@ -73,6 +73,7 @@ def test_no_bundle_and_no_json(tmp_path: Path) -> None:
         ({"surprise": 1}, "surprise"),
         ({"files": {"../secret": "0" * 64}}, "inside the bundle"),
         ({"files": {"/etc/passwd": "0" * 64}}, "inside the bundle"),
+        ({"files": {"a\0b": "0" * 64}}, "inside the bundle"),
         ({"backends": {"int8": "elsewhere.xml"}}, "elsewhere.xml"),
         ({"head": "softmax", "classes": ["malignant"]}, "softmax"),
         ({"reference_scores": {"edges": [0.0, 1.0], "counts": [1, 2]}}, "histogram"),
