@@ -12,7 +12,7 @@ from io import BytesIO
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 from pydantic import BaseModel, ConfigDict, Field
 
-from handler import jpeg, tiff
+from handler import jpeg, png, tiff
 from handler.colour import to_srgb
 from handler.errors import EmptyBody, Rejection, TooLarge, TooManyPixels, TooSmall, TruncatedImage, UnsupportedFormat
 from handler.signatures import identify, webp_size
@@ -69,6 +69,12 @@ def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
     if name == "WEBP":
         # Its decoder holds the picture three times.
         _check_size(*webp_size(data), limits.model_copy(update={"max_pixels": limits.max_pixels // 2}))
+    elif name == "JPEG":
+        jpeg.read_header(data)
+    elif name == "PNG":
+        png.check_chunks(data)
+    elif name == "TIFF":
+        tiff.check_tables(data)
     with Image.open(BytesIO(data), formats=[name]) as image:
         _check_size(*image.size, limits)
         if isinstance(image, JpegImagePlugin.JpegImageFile):

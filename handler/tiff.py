@@ -3,17 +3,52 @@
 from __future__ import annotations
 
 from io import BytesIO
+from struct import Struct
 
 from PIL import TiffImagePlugin
-from PIL.TiffImagePlugin import BITSPERSAMPLE, COMPRESSION, PLANAR_CONFIGURATION, ROWSPERSTRIP, ImageFileDirectory_v2
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    COMPRESSION,
+    PLANAR_CONFIGURATION,
+    ROWSPERSTRIP,
+    STRIPBYTECOUNTS,
+    STRIPOFFSETS,
+    TILEBYTECOUNTS,
+    TILEOFFSETS,
+    ImageFileDirectory_v2,
+)
 
 from handler.errors import TooManyPixels, UnsupportedFormat
 
+BYTES = (1, 2, 7)
 TILE_WIDTH, TILE_LENGTH = 322, 323
 SEPARATE_PLANES = 2
 BIG = 43
 # None, fax, LZW, JPEG, deflate, PackBits, LZMA and Zstandard: what the libtiff within Pillow can undo.
 COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
+# Pillow reads the table of tags in Python, and takes up each strip by itself. A strip has a row or more.
+MOST_TAGS = 4096
+MOST_STRIPS = 65_536
+# The largest honest ones hold a transfer function: three colours, 16 bits.
+MOST_NUMBERS = 3 * 65_536
+TABLES_OF_STRIPS = (STRIPOFFSETS, STRIPBYTECOUNTS, TILEOFFSETS, TILEBYTECOUNTS)
+
+
+def check_tables(data: bytes) -> None:
+    """Raises UnsupportedFormat for longer tables in the first directory than an honest file has."""
+    order = "<" if data.startswith(b"II") else ">"
+    big = BIG in data[2:4]
+    [start] = Struct(order + ("8xQ" if big else "4xI")).unpack_from(data)
+    length, entry = Struct(order + ("Q" if big else "H")), Struct(order + ("HHQ8x" if big else "HHI4x"))
+    [tags] = length.unpack_from(data, start)
+    if tags > MOST_TAGS:
+        raise UnsupportedFormat(f"The TIFF has more than {MOST_TAGS:,} tags. Save it without its metadata.")
+    whole = data[start + length.size :][: tags * entry.size]
+    for tag, kind, count in entry.iter_unpack(whole[: len(whole) // entry.size * entry.size]):
+        if tag in TABLES_OF_STRIPS and count > MOST_STRIPS:
+            raise UnsupportedFormat(f"The TIFF has over {MOST_STRIPS:,} strips or tiles. Save it with larger ones.")
+        if kind not in BYTES and count > MOST_NUMBERS:
+            raise UnsupportedFormat(f"The TIFF has a tag of more than {MOST_NUMBERS:,} numbers. Save it without them.")
 
 
 def check(image: TiffImagePlugin.TiffImageFile, max_pixels: int) -> None:
