@@ -12,6 +12,7 @@ from handler.errors import TruncatedImage, UnsupportedFormat
 
 START_OF_SCAN = b"\xff\xda"
 END_OF_IMAGE, FIRST_OF_SCAN = 0xD9, 0xDA
+COEFFICIENT = 2
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 WITHOUT_LENGTH = (0x01, 0xD8)
 # In a scan's data 0xff is followed by 0x00, or by one of eight restart markers.
@@ -63,6 +64,12 @@ def read_header(data: bytes) -> Header:
             components, progressive = data[content + 7], marker in PROGRESSIVE
         position += max(data[content] << 8 | data[content + 1], 2)
     raise UnsupportedFormat(f"The JPEG has more than {MOST_SEGMENTS} segments. Save it without its metadata.")
+
+
+def kept(data: bytes, width: int, height: int) -> int:
+    """The bytes of the coefficients that its reader holds until the last scan; without one, none."""
+    header = read_header(data)
+    return COEFFICIENT * header.components * width * height if header.kept_whole else 0
 
 
 def check_scans(data: bytes, width: int, height: int) -> None:

@@ -9,8 +9,10 @@ from PIL import TiffImagePlugin
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
     COMPRESSION,
+    PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
     ROWSPERSTRIP,
+    SAMPLESPERPIXEL,
     STRIPBYTECOUNTS,
     STRIPOFFSETS,
     TILEBYTECOUNTS,
@@ -23,6 +25,8 @@ from handler.errors import TooManyPixels, UnsupportedFormat
 BYTES = (1, 2, 7)
 TILE_WIDTH, TILE_LENGTH = 322, 323
 SEPARATE_PLANES = 2
+YCBCR = 6
+JPEGS = (6, 7)
 BIG = 43
 # None, fax, LZW, JPEG, deflate, PackBits, LZMA and Zstandard: what the libtiff within Pillow can undo.
 COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
@@ -63,6 +67,28 @@ def check(image: TiffImagePlugin.TiffImageFile, max_pixels: int) -> None:
         raise UnsupportedFormat(
             "TIFFs with 16 bits a channel are not read by planes. Save it with interleaved channels."
         )
+
+
+def largest_strip(image: TiffImagePlugin.TiffImageFile) -> int:
+    """The bytes of the strip or tile that is held beside the image while it is undone."""
+    if not image.use_load_libtiff:
+        return 0
+    tags = image.tag_v2
+    pixels = _strip_or_tile(image)
+    samples, bits = int(tags.get(SAMPLESPERPIXEL, 1)), max(tags.get(BITSPERSAMPLE, (1,)))
+    if tags.get(COMPRESSION) in JPEGS:
+        # Its coefficients may be held as well.
+        return pixels * samples * 3
+    # Where colours are coarser than brightness they are spread out to four bytes.
+    return max(pixels * samples * bits // 8, pixels * 4 * (tags.get(PHOTOMETRIC_INTERPRETATION) == YCBCR))
+
+
+def _strip_or_tile(image: TiffImagePlugin.TiffImageFile) -> int:
+    tags = image.tag_v2
+    tile = int(tags.get(TILE_WIDTH, 1)) * int(tags.get(TILE_LENGTH, 1))
+    # Without the tag it is all one strip.
+    strip = 1 if TILE_WIDTH in tags else min(int(tags.get(ROWSPERSTRIP, image.height)), image.height) * image.width
+    return max(tile, strip)
 
 
 def why_unread(data: bytes) -> str | None:

@@ -42,9 +42,7 @@ def striped(rows: int, width: int = 32, big: bool = False, surplus: int = 0) -> 
     offsets, counts = start + size, start + size + 4 * rows
     tags |= {273: (4, rows, offsets), 278: (3, 1, 1), 279: (4, rows, counts)}
     entries = [(tag, *value) for tag, value in tags.items()] + [(65000, 1, 1, 0)] * surplus
-    directory = (
-        struct.pack(number, len(entries)) + b"".join(struct.pack(entry, *values) for values in entries) + bytes(8)
-    )
+    directory = struct.pack(number, len(entries)) + b"".join(struct.pack(entry, *one) for one in entries) + bytes(8)
     tables = struct.pack("<I", counts + 4 * rows) * rows + struct.pack("<I", width) * rows
     return head + struct.pack("<Q" if big else "<I", start) + directory + tables + b"\x80" * width
 
@@ -102,9 +100,9 @@ def test_a_picture_in_several_parts_gives_its_first() -> None:
 def test_a_png_in_many_pieces_is_read() -> None:
     at = PNG.index(b"IDAT") - 4
     pixels = PNG[at + 8 : at + 8 + struct.unpack_from(">I", PNG, at)[0]]
-    pieces = b"".join(chunk(b"IDAT", pixels[i : i + 3]) for i in range(0, len(pixels), 3))
+    pieces = b"".join(chunk(b"IDAT", pixels[i : i + 2]) for i in range(0, len(pixels), 2))
     notes = chunk(b"tEXt", b"note\0text") * 5000
-    assert len(pieces) > 15 * 20_000
+    assert pieces.count(b"IDAT") > 20_000
     assert mean_gap(read(PNG[:at] + notes + pieces + chunk(b"IEND")), PICTURE) == 0
 
 
