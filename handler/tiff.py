@@ -74,8 +74,8 @@ def largest_strip(image: TiffImagePlugin.TiffImageFile) -> int:
     if not image.use_load_libtiff:
         return 0
     tags = image.tag_v2
-    pixels = _strip_or_tile(image)
-    samples, bits = int(tags.get(SAMPLESPERPIXEL, 1)), max(tags.get(BITSPERSAMPLE, (1,)))
+    pixels, samples = _strip_or_tile(image), int(tags.get(SAMPLESPERPIXEL, 1))
+    bits = int(max(tags.get(BITSPERSAMPLE, (1,))))
     if tags.get(COMPRESSION) in JPEGS:
         # Its coefficients may be held as well.
         return pixels * samples * 3
