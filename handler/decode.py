@@ -12,7 +12,7 @@ from io import BytesIO
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 from pydantic import BaseModel, ConfigDict, Field
 
-from handler import jpeg, tiff
+from handler import footprint, jpeg, png, tiff
 from handler.colour import to_srgb
 from handler.errors import EmptyBody, Rejection, TooLarge, TooManyPixels, TooSmall, TruncatedImage, UnsupportedFormat
 from handler.signatures import identify, webp_size
@@ -66,21 +66,40 @@ def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
 
 
 def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
-    if name == "WEBP":
-        # Its decoder holds the picture three times.
-        _check_size(*webp_size(data), limits.model_copy(update={"max_pixels": limits.max_pixels // 2}))
+    _check_header(data, name, limits)
     with Image.open(BytesIO(data), formats=[name]) as image:
-        _check_size(*image.size, limits)
+        size, beside, turned = image.size, 0, False
+        _check_size(*size, limits)
         if isinstance(image, JpegImagePlugin.JpegImageFile):
-            jpeg.check_scans(data, *image.size)
+            jpeg.check_scans(data, *size)
+            beside = jpeg.kept(data, *size)
             image.draft(None, (target, target))
         elif isinstance(image, TiffImagePlugin.TiffImageFile):
             tiff.check(image, limits.max_pixels)
+            # Pillow turns it by itself, while it holds the strip.
+            turned = _turn(image) is not None
+            beside = tiff.largest_strip(image) + turned * footprint.stored(image)
         elif isinstance(image, BmpImagePlugin.BmpImageFile) and image.info["compression"] in RUN_LENGTHS:
             # Pillow undoes them in Python, at the pace of seconds a kilobyte.
             raise UnsupportedFormat("Run-length coded BMPs are not read. Save it uncompressed, or as PNG.")
+        footprint.check(image, size, beside, turned, limits.max_pixels)
         image.load()
-        return _upright(image, to_srgb(image))
+        turn = _turn(image)
+        # What follows the pixels of a PNG may turn it.
+        footprint.check(image, size, beside, turn is not None, limits.max_pixels)
+        return to_srgb(image, turn)
+
+
+def _check_header(data: bytes, name: str, limits: Limits) -> None:
+    if name == "JPEG":
+        jpeg.read_header(data)
+    elif name == "PNG":
+        png.check_chunks(data)
+    elif name == "TIFF":
+        tiff.check_tables(data)
+    elif name == "WEBP":
+        # Its decoder holds the picture four times.
+        _check_size(*webp_size(data), limits.model_copy(update={"max_pixels": limits.max_pixels // 3}))
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -94,12 +113,11 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _upright(source: Image.Image, pixels: Image.Image) -> Image.Image:
-    if "exif" not in source.info and not isinstance(source, TiffImagePlugin.TiffImageFile):
-        return pixels
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    if "exif" not in image.info and not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return None
     try:
-        turn = TURNS.get(source.getexif().get(ORIENTATION, 1))
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:
         # A damaged EXIF block does not make the pixels worse.
-        return pixels
-    return pixels if turn is None else pixels.transpose(turn)
+        return None

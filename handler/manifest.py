@@ -20,7 +20,7 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 def _inside(path: str) -> str:
     parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or "\\" in path or not parts.parts:
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts or {"\\", "\0"} & set(path):
         raise ValueError(f"{path!r} must be a relative path inside the bundle")
     return path
 

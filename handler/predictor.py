@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from handler import backends, decision, familiarity, quality
 from handler.bundle import Bundle
 from handler.decode import decode
-from handler.errors import BundleError, Rejection
+from handler.errors import BundleError, Rejection, TruncatedImage
 from handler.explain import Explainer
 from handler.familiarity import FamiliarityReference
 from handler.manifest import Manifest
@@ -24,6 +26,8 @@ from handler.telemetry import Stage
 
 Pixels = NDArray[np.uint8]
 WARM_SIZES = range(1, 9)
+
+logger = logging.getLogger(__name__)
 
 
 class Measured(BaseModel):
@@ -47,10 +51,11 @@ class Model(BaseModel):
 
 
 class Seen(NamedTuple):
-    """What is judged from the pixels of a batch alone."""
+    """What is judged from the pixels of a batch alone; what stands for an `unmeasured` image means nothing."""
 
     qualities: list[quality.Quality]
     descriptors: NDArray[np.float32]
+    unmeasured: dict[int, Rejection]
 
 
 class Prediction(BaseModel):
@@ -132,15 +137,18 @@ class Predictor:
             return geometry.apply(decode(data, self.manifest.limits, geometry.target))
         except Rejection as rejection:
             return rejection
+        except Exception as error:
+            return _stumbled(error)
 
-    def _answer(self, batch: Pixels, explain: bool) -> list[Prediction]:
+    def _answer(self, batch: Pixels, explain: bool) -> list[Prediction | Rejection]:
         # Of a lone image the quality is judged while the network runs. A batch means that no core is idle.
         looking = self._beside.submit(_look, batch) if len(batch) == 1 else None
         with self._timed("inference"):
             logits, features = self.backend.infer(batch)
         with self._timed("quality"):
             pooled = features.mean((1, 2))
-            measured = self._measure(looking.result() if looking else _look(batch), pooled)
+            seen = looking.result() if looking else _look(batch)
+            measured = self._measure(seen, pooled)
         with self._timed("decision"):
             calibrated = decision.calibrate(self.manifest, logits)
             fields = [self._decide(i, calibrated, measured[i]) for i in range(len(batch))]
@@ -150,7 +158,7 @@ class Predictor:
                     field["heatmap"] = self._explainer.heatmap(features[i], logits[i])
                     field["legend"] = self._explainer.legend
                     field["features"] = _unit(pooled[i])
-        return [Prediction(**field) for field in fields]
+        return [seen.unmeasured.get(i) or Prediction(**field) for i, field in enumerate(fields)]
 
     def _measure(self, seen: Seen, pooled: NDArray[np.float32]) -> list[Measured]:
         known = np.ones(len(pooled)) if self._reference is None else self._reference.score(pooled, seen.descriptors)
@@ -202,8 +210,24 @@ class Predictor:
 
 
 def _look(batch: Pixels) -> Seen:
-    looks = [quality.look(pixels) for pixels in batch]
-    return Seen([quality.measure(one) for one in looks], np.stack([familiarity.describe(one) for one in looks]))
+    qualities = [quality.Quality(0.0, 0.0)] * len(batch)
+    descriptors = np.zeros((len(batch), familiarity.LENGTH), np.float32)
+    unmeasured: dict[int, Rejection] = {}
+    for i, pixels in enumerate(batch):
+        try:
+            look = quality.look(pixels)
+            qualities[i], descriptors[i] = quality.measure(look), familiarity.describe(look)
+        except Exception as error:
+            unmeasured[i] = _stumbled(error)
+    return Seen(qualities, descriptors, unmeasured)
+
+
+def _stumbled(error: Exception) -> Rejection:
+    """The refusal of an image over a fault of ours, which must not take the image's neighbours with it."""
+    # What the error says may quote the image.
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("an image could not be read: %s\n%s", type(error).__name__, place)
+    return TruncatedImage("The image could not be read. Save it anew, as JPEG or PNG, and send that.")
 
 
 def _unit(vector: NDArray[np.float32]) -> list[float]:

@@ -12,12 +12,18 @@ from handler.errors import BundleError
 
 FOLDER = "bundle"
 MOST_BYTES = 4 * 2**30
+# It is parsed whole. One with a thousand golden images has a tenth of this.
+LARGEST_MANIFEST = 4 * 2**20
 
 
 def unpack(archive: Path, folder: Path, manifest: str) -> None:
     """Writes the bundle of `archive` into `folder`; BundleError where it holds none. Its files are not yet verified."""
     try:
         with zipfile.ZipFile(archive) as opened:
+            if opened.getinfo(f"{FOLDER}/{manifest}").file_size > LARGEST_MANIFEST:
+                raise BundleError(
+                    f"{archive} holds more than {LARGEST_MANIFEST // 2**20} MiB of {manifest}: make it again"
+                )
             named = json.loads(opened.read(f"{FOLDER}/{manifest}"))["files"]
             entries = [opened.getinfo(f"{FOLDER}/{name}") for name in (manifest, *named)]
             if sum(entry.file_size for entry in entries) > MOST_BYTES:

@@ -82,6 +82,7 @@ def test_a_bundle_may_tell_more_or_less_of_its_test(sigmoid_bundle: Path, edited
         ({"surprise": 1}, "surprise"),
         ({"files": {"../secret": "0" * 64}}, "inside the bundle"),
         ({"files": {"/etc/passwd": "0" * 64}}, "inside the bundle"),
+        ({"files": {"a\0b": "0" * 64}}, "inside the bundle"),
         ({"backends": {"int8": "elsewhere.xml"}}, "elsewhere.xml"),
         ({"head": "softmax", "classes": ["malignant"]}, "softmax"),
         ({"reference_scores": {"edges": [0.0, 1.0], "counts": [1, 2]}}, "histogram"),

@@ -176,10 +176,10 @@ def test_a_run_length_coded_bmp_is_refused_unread() -> None:
     assert refused(bytes(data)).reason == "unsupported_format"
 
 
-def test_a_webp_may_have_half_the_pixels_since_its_decoder_holds_three_copies() -> None:
+def test_a_webp_may_have_a_third_of_the_pixels_since_its_decoder_holds_four_copies() -> None:
     width, height = PICTURE.size
-    assert read(FILES["WebP"], limits=Limits(max_pixels=2 * width * height)).size == PICTURE.size
-    assert refused(FILES["WebP"], Limits(max_pixels=2 * width * height - 1)).reason == "too_many_pixels"
+    assert read(FILES["WebP"], limits=Limits(max_pixels=3 * width * height)).size == PICTURE.size
+    assert refused(FILES["WebP"], Limits(max_pixels=3 * width * height - 1)).reason == "too_many_pixels"
 
 
 def webp_bomb() -> bytes:

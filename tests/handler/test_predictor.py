@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import pkgutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +71,48 @@ def test_bad_neighbours_change_nothing(sigmoid: Predictor) -> None:
         assert together.label == single.label
         assert together.quality == single.quality
         assert together.probability == pytest.approx(single.probability, abs=1e-4)
+
+
+def textual_bits() -> bytes:
+    """A TIFF whose bits a sample are text, which neither Pillow nor anyone else can read."""
+    entries = [(256, 4, 1, 64), (257, 4, 1, 64), (258, 2, 4, 0x383838), (259, 3, 1, 1)]
+    return b"II*\0" + struct.pack("<IH", 8, 4) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+
+
+def test_a_tiff_that_says_its_bits_as_text_changes_nothing_for_its_neighbours(sigmoid: Predictor) -> None:
+    [first, refused, last] = sigmoid.predict([LESIONS[0], textual_bits(), LESIONS[1]])
+    assert isinstance(refused, TruncatedImage)
+    assert len(predictions([first, last])) == 2
+
+
+@pytest.mark.parametrize("stumbling", ["handler.predictor.decode", "handler.predictor.quality.look"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_an_image_that_nobody_foresaw_is_refused_alone_and_logged_without_its_content(
+    sigmoid: Predictor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stumbling: str,
+    count: int,
+) -> None:
+    alone = [predictions(sigmoid.predict([data]))[0] for data in LESIONS[1:count]]
+    honest, calls, content = pkgutil.resolve_name(stumbling), 0, LESIONS[0][:20].hex()
+
+    def stumble(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise TypeError(content)
+        return honest(*arguments)
+
+    monkeypatch.setattr(stumbling, stumble)
+    refused, *others = sigmoid.predict(LESIONS[:count], explain=True)
+    assert isinstance(refused, Rejection)
+    assert 400 <= refused.status < 500
+    assert [answer.quality for answer in predictions(others)] == [answer.quality for answer in alone]
+    [record] = caplog.records
+    assert "TypeError" in record.getMessage()
+    assert "in stumble" in record.getMessage()
+    assert content not in caplog.text
 
 
 def test_nothing_to_do(sigmoid: Predictor) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -114,3 +116,20 @@ def test_a_cut_archive_is_refused(packed: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.mar"
     path.write_bytes(packed.read_bytes()[:-2000])
     assert str(path) in refusal(path)
+
+
+def test_a_manifest_that_only_a_bomb_could_have_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.mar"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as written:
+        written.writestr(f"bundle/{MANIFEST}", b" " * 2**28)
+    program = (
+        "import resource, sys\n"
+        "from handler.bundle import Bundle\n"
+        "from handler.errors import BundleError\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n    Bundle.load(sys.argv[1])\n    sys.exit(3)\nexcept BundleError as error:\n    print(error)\n"
+        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program, path], check=True, timeout=60, capture_output=True, text=True)
+    assert str(path) in told.stdout
+    assert MANIFEST in told.stdout
