@@ -89,7 +89,9 @@ def run(commands: Mapping[str, Sequence[str]] = COMMANDS) -> int:
     programs = [Program(name, command) for name, command in commands.items()]
     for program in programs:
         program.start()
-    asked.wait()
+    # A signal that another thread happens to receive wakes nobody who waits without end.
+    while not asked.wait(0.5):
+        pass
     for program in programs:
         program.end()
     return 0

@@ -48,6 +48,14 @@ def gone(pid: int) -> bool:
     return True
 
 
+def test_a_signal_that_another_thread_receives_ends_it_too() -> None:
+    with running(FIRST, SECOND) as process:
+        assert {line(process)[0], line(process)[0]} == {"first", "second"}
+        threads = [int(thread.name) for thread in Path(f"/proc/{process.pid}/task").iterdir()]
+        os.kill(max(threads), signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_gateway_ends_first(number: signal.Signals) -> None:
     assert list(pod.COMMANDS) == ["gateway", "torchserve"]
