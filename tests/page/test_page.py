@@ -115,6 +115,7 @@ def test_model_card_shows_intervals_and_subgroups_and_runs_no_markup(desk: Visit
     expect(page.get_by_role("heading", name="Figures")).to_have_count(0)
     expect(page.get_by_role("heading", name="Provenance")).to_be_visible()
     expect(page.get_by_role("rowheader", name="<script>alert(1)</script>")).to_be_visible()
+    expect(page.get_by_role("row", name="*one|two* <i> 77 0", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="the data")).to_have_attribute("href", re.compile("^https://doi.org"))
 
 
