@@ -78,6 +78,11 @@ def test_overlay_lies_on_the_square_that_the_model_sees(visitor: Visitor, lesion
     expect(overlay).to_be_hidden()
 
 
+def test_classes_of_other_data_go_by_their_own_names(desk: Visitor, lesion: Lesions) -> None:
+    desk.drop(lesion("leg.jpg", 0.3, classes={"mel": 0.6, "constructor": 0.3, "toString": 0.1}))
+    expect(desk.page.locator(".meters .meter-name")).to_contain_text(["constructor", "toString"])
+
+
 def test_abstention_says_why_and_what_to_do(desk: Visitor, lesion: Lesions) -> None:
     desk.drop(lesion("scalp.jpg", None, "blurred", "unfamiliar", "badly_exposed"))
     page = desk.page
