@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-const INLINE = /\*\*(.+?)\*\*|`([^`]+)`|!\[([^\]]*)\]\(([^)\s]+)\)|\[([^\]]+)\]\(([^)\s]+)\)|\*([^*\s][^*]*)\*|_([^_\s][^_]*)_(?!\w)/g;
+const INLINE = /\\([!-/:-@[-`{-~])|\*\*(.+?)\*\*|`([^`]+)`|!\[([^\]]*)\]\(([^)\s]+)\)|\[([^\]]+)\]\(([^)\s]+)\)|\*([^*\s][^*]*)\*|_([^_\s][^_]*)_(?!\w)/g;
 
 /** The name that Markdown gives a heading to link to; the prefix keeps it apart from the page's own. */
 const anchor = (title) => `part-${title.toLowerCase().replace(/[^\p{L}\p{N}_\s-]/gu, "").replace(/\s/g, "-")}`;
@@ -20,9 +20,10 @@ function inline(text) {
   const nodes = [];
   let end = 0;
   for (const match of text.matchAll(INLINE)) {
-    const [whole, strong, code, alt, source, label, target, starred, underscored] = match;
+    const [whole, escaped, strong, code, alt, source, label, target, starred, underscored] = match;
     nodes.push(text.slice(end, match.index));
-    if (strong) nodes.push(h("strong", {}, ...inline(strong)));
+    if (escaped) nodes.push(escaped);
+    else if (strong) nodes.push(h("strong", {}, ...inline(strong)));
     else if (code) nodes.push(h("code", {}, code));
     else if (source) nodes.push(picture(alt, source));
     else if (target) nodes.push(link(label, target));
@@ -44,7 +45,14 @@ function cell(text) {
   return [...inline(text), h("span", { class: "forest", "aria-hidden": "true" }, line, h("span", { class: "forest-dot", style: { left: at(value) } }))];
 }
 
-const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
+const ESCAPED_BAR = "\0";
+const cells = (line) =>
+  line
+    .trim()
+    .replace(/\\\|/g, ESCAPED_BAR)
+    .replace(/^\||\|$/g, "")
+    .split("|")
+    .map((cell) => cell.trim().split(ESCAPED_BAR).join("|"));
 
 function table(lines) {
   const [head, , ...rows] = lines.map(cells);

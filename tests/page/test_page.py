@@ -137,6 +137,11 @@ def test_the_map_that_could_not_be_made_is_asked_for_again_from_where_the_focus_
     expect(toggle).not_to_have_attribute("aria-pressed", re.compile(""))
 
 
+def test_classes_of_other_data_go_by_their_own_names(desk: Visitor, lesion: Lesions) -> None:
+    desk.drop(lesion("leg.jpg", 0.3, classes={"mel": 0.6, "constructor": 0.3, "toString": 0.1}))
+    expect(desk.page.locator(".meters .meter-name")).to_contain_text(["constructor", "toString"])
+
+
 def test_abstention_says_why_and_what_to_do(desk: Visitor, lesion: Lesions) -> None:
     desk.drop(lesion("scalp.jpg", None, "blurred", "unfamiliar", "badly_exposed"))
     page = desk.page
@@ -174,6 +179,7 @@ def test_model_card_shows_intervals_and_subgroups_and_runs_no_markup(desk: Visit
     expect(page.get_by_role("heading", name="Figures")).to_have_count(0)
     expect(page.get_by_role("heading", name="Provenance")).to_be_visible()
     expect(page.get_by_role("rowheader", name="<script>alert(1)</script>")).to_be_visible()
+    expect(page.get_by_role("row", name="*one|two* <i> 77 0", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="the data")).to_have_attribute("href", re.compile("^https://doi.org"))
 
 

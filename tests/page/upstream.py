@@ -40,6 +40,7 @@ What it is made by stands [below](#provenance-and-code).
 | sex: female | 702 | 131 | 0.921 [0.894, 0.944] | 0.947 [0.901, 0.981] |
 | sex: male | 801 | 166 | 0.913 [0.887, 0.937] | 0.951 [0.912, 0.982] |
 | <script>alert(1)</script> | 1 | 0 | | |
+| \\*one\\|two\\* \\<i\\> | 77 | 0 | | |
 
 ## Operating points
 
