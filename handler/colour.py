@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 from io import BytesIO
@@ -14,6 +15,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 from handler.errors import UnsupportedFormat
 
 LARGEST_PROFILE = 4 * 2**20
+TRANSLATION = 12
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 GREY = ("1", "L")
 WHITE_IS_ZERO = 0
@@ -103,8 +105,16 @@ def _colours(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
         source = ImageCms.getOpenProfile(BytesIO(profile))
-        if mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(source):
+        if mode == "RGB" and _readable_names(profile) and "sRGB" in ImageCms.getProfileDescription(source):
             return None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
+
+
+def _readable_names(profile: bytes) -> bool:
+    """Whether the profile can hold all the translations it declares, for which memory is taken before they are read."""
+    return all(
+        int.from_bytes(profile[found.end() + 4 : found.end() + 8]) * TRANSLATION <= len(profile)
+        for found in re.finditer(b"mluc", profile)
+    )

@@ -97,3 +97,20 @@ def test_a_picture_gone_through_in_bands_is_the_same_picture(mode: str, orientat
     large = read(encoded(picture.resize((1800, 1350), Image.Resampling.NEAREST), kind, exif=exif(orientation)))
     small = read(encoded(picture, kind, exif=exif(orientation)))
     assert np.array_equal(large, small.resize(large.size, Image.Resampling.NEAREST))
+
+
+def test_a_profile_that_declares_millions_of_names_takes_no_memory_for_them() -> None:
+    profile = bytearray(swapping_profile())
+    at = profile.index(b"mluc") + 8
+    profile[at : at + 4] = (32_000_000).to_bytes(4)
+    program = (
+        "import resource, sys\n"
+        "from handler.decode import Limits, decode\n"
+        "data = sys.stdin.buffer.read()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "decode(data, Limits(), 128)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    data = encoded(PICTURE, "PNG", icc_profile=bytes(profile))
+    told = subprocess.run([sys.executable, "-c", program], input=data, check=True, timeout=60, capture_output=True)
+    assert int(told.stdout) < 30_000
