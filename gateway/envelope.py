@@ -7,7 +7,9 @@ import logging
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +24,7 @@ from gateway.uploads import ClientGone
 
 log = logging.getLogger("gateway")
 ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+OF_IMAGES = frozenset({"/v1/predict", "/v1/explain", "/v1/compare"})
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 CLIENT_GONE = 499
 UNWELL = (502, 503, 504)
@@ -49,6 +52,7 @@ class Envelope:
         note: dict[str, object] = {}
         scope.setdefault("state", {}).update(request_id=request_id, note=note)
         status = 0
+        refusal: Problem | None = None
 
         async def tagged(message: Message) -> None:
             nonlocal status
@@ -64,10 +68,11 @@ class Envelope:
             await send(message)
 
         async def refuse(problem: Problem) -> None:
+            nonlocal refusal
+            refusal = problem
             note["reason"] = problem.reason
             if problem.status >= 500:
                 note["detail"] = problem.detail
-            self._metrics.problems.labels(problem.reason).inc()
             if not status:
                 await problem.response(request_id)(scope, receive, tagged)
 
@@ -86,7 +91,20 @@ class Envelope:
             seconds = time.perf_counter() - started
             route = self._route(scope)
             self._metrics.answered(route, status, seconds)
+            self._judge(route, status, scope["state"], refusal)
             self._log.write(request_id, scope["method"], route, status, seconds, note, quiet=route in PROBES)
+
+    def _judge(self, route: str, status: int, state: Mapping[str, Any], refusal: Problem | None) -> None:
+        """Count what became of each image; a request that failed before its images were known is one."""
+        images = state["note"].get("images", 1)
+        problems: list[Problem] = state.get("problems", [])
+        if refusal and refusal not in problems:
+            problems = [refusal] * images
+        if problems and images > 1:
+            state["note"]["reasons"] = Counter(problem.reason for problem in problems)
+        self._metrics.refused(problems)
+        if route in OF_IMAGES and status != CLIENT_GONE:
+            self._metrics.judged(images, problems)
 
     def _route(self, scope: Scope) -> str:
         path = str(scope["path"])

@@ -3,7 +3,9 @@
 gateway_requests_total{route,code}     requests answered; code 499: the client left before its answer
 gateway_request_seconds{route}         time to answer, buckets around the objective
 gateway_in_flight                      requests at work under /v1
-gateway_problems_total{reason}         errors by their stable reason, those of single files among many included
+gateway_images_total{outcome,reason}   images asked about: answered | refused for what they are | failed by the
+                                       server's fault | busy; a request that failed before they were known is one
+gateway_problems_total{reason}         errors by their stable reason, one an image where the images are known
 gateway_retries_total{cause}           predictions asked a second time: worker_died | connection_lost
 gateway_ready, gateway_draining        1 or 0, as /readyz says
 lesion_workers_ready                   workers that the management API calls READY (0 when it does not answer)
@@ -24,9 +26,17 @@ from itertools import accumulate, product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from gateway.problems import KINDS
+from gateway.problems import KINDS, REFUSALS, Problem
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+OUTCOMES = {
+    **dict.fromkeys(REFUSALS, "refused"),
+    **dict.fromkeys(
+        ("backend_timeout", "backend_unavailable", "internal", "prediction_failed", "shutting_down"), "failed"
+    ),
+    "busy": "busy",
+}
+"""What a reason makes of an image; the other reasons are of requests that had no business here."""
 SCORES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -41,6 +51,7 @@ class Metrics:
             "gateway_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry
         )
         self.in_flight = Gauge("gateway_in_flight", "Requests at work.", registry=registry)
+        self.images = Counter("gateway_images", "Images asked about.", ["outcome", "reason"], registry=registry)
         self.problems = Counter("gateway_problems", "Errors by reason.", ["reason"], registry=registry)
         self.retries = Counter("gateway_retries", "Predictions asked again.", ["cause"], registry=registry)
         self.ready = Gauge("gateway_ready", "1 if /readyz says ready.", registry=registry)
@@ -59,6 +70,7 @@ class Metrics:
             "lesion_reference_score_bucket", "Share of reference scores up to le.", ["le"], registry=registry
         )
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._images_answered = self.images.labels("answered", "")
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -67,6 +79,8 @@ class Metrics:
             self.retries.labels(cause)
         for reason in KINDS:
             self.problems.labels(reason)
+        for reason, outcome in OUTCOMES.items():
+            self.images.labels(outcome, reason)
         for route, code in product(("predict", "explain", "compare"), (200, 429, 500, 502, 503, 504)):
             self.requests.labels(f"/v1/{route}", str(code))
 
@@ -78,6 +92,18 @@ class Metrics:
             self._answered[route, code] = pair
         pair[0].inc()
         pair[1].observe(seconds)
+
+    def refused(self, problems: Sequence[Problem]) -> None:
+        """Count errors."""
+        for problem in problems:
+            self.problems.labels(problem.reason).inc()
+
+    def judged(self, images: int, problems: Sequence[Problem]) -> None:
+        """Count images; those that have no problem are answered."""
+        for problem in problems:
+            if outcome := OUTCOMES.get(problem.reason):
+                self.images.labels(outcome, problem.reason).inc()
+        self._images_answered.inc(images - len(problems))
 
     def show_reference(self, edges: Sequence[float], counts: Sequence[float]) -> None:
         """Publish the reference scores of a bundle."""
