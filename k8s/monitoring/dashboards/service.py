@@ -10,7 +10,7 @@ REQUESTS = f'rate(gateway_requests_total{{namespace=~"$namespace", {API}}}[$__ra
 PROBLEMS = 'rate(gateway_problems_total{namespace=~"$namespace"}[$__rate_interval])'
 BUCKETS = 'gateway_request_seconds_bucket{namespace=~"$namespace", route="/v1/predict"}'
 STAGES = 'lesion_stage_seconds_{part}{{namespace=~"$namespace"}}'
-FAILED = 'namespace:gateway_requests_failed:ratio_rate{window}{{namespace=~"$namespace"}}'
+FAILED = 'namespace:gateway_images_failed:ratio_rate{window}{{namespace=~"$namespace"}}'
 SLOW = 'namespace:gateway_requests_slow:ratio_rate{window}{{namespace=~"$namespace"}}'
 WINDOWS = ("5m", "1h", "6h")
 
@@ -37,7 +37,7 @@ def _objectives() -> list[Panel]:
             "Answered, 3 days",
             "percentunit",
             f"1 - max({FAILED.format(window='3d')})",
-            "Requests that were neither a 5xx nor refused because the server was busy, in the worst namespace.",
+            "Of the images that were not refused, those that have an answer, in the worst namespace.",
             steps=goal,
             runbook="dermserveavailabilitybudgetshrinks",
             decimals=3,
