@@ -105,7 +105,9 @@ class Api:
     async def _images(self, request: Request) -> AsyncIterator[Body]:
         name = self._admit(request, self._keys.admit)
         if self._traffic.in_flight >= self._settings.max_in_flight:
-            raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
+            raise busy(
+                "in_flight", "The server is at work on as many requests as it takes.", self._settings.retry_after_s
+            )
         with self._traffic.at_work():
             body = await receive(request, self._settings, self._traffic)
             try:

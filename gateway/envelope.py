@@ -71,7 +71,7 @@ class Envelope:
             nonlocal refusal
             refusal = problem
             note["reason"] = problem.reason
-            if problem.status >= 500:
+            if problem.status >= 500 or problem.limit:
                 note["detail"] = problem.detail
             if not status:
                 await problem.response(request_id)(scope, receive, tagged)

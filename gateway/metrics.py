@@ -6,6 +6,8 @@ gateway_in_flight                      requests at work under /v1
 gateway_images_total{outcome,reason}   images asked about: answered | refused for what they are | failed by the
                                        server's fault | busy; a request that failed before they were known is one
 gateway_problems_total{reason}         errors by their stable reason, one an image where the images are known
+gateway_busy_total{limit}              refusals as busy, by what was full: in_flight | memory | queue
+gateway_bytes_held                     bytes of uploads, and of answers not yet taken
 gateway_retries_total{cause}           predictions asked a second time: worker_died | connection_lost
 gateway_ready, gateway_draining        1 or 0, as /readyz says
 lesion_workers_ready                   workers that the management API calls READY (0 when it does not answer)
@@ -26,7 +28,7 @@ from itertools import accumulate, product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from gateway.problems import KINDS, REFUSALS, Problem
+from gateway.problems import KINDS, LIMITS, REFUSALS, Problem
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 OUTCOMES = {
@@ -53,6 +55,8 @@ class Metrics:
         self.in_flight = Gauge("gateway_in_flight", "Requests at work.", registry=registry)
         self.images = Counter("gateway_images", "Images asked about.", ["outcome", "reason"], registry=registry)
         self.problems = Counter("gateway_problems", "Errors by reason.", ["reason"], registry=registry)
+        self.busy = Counter("gateway_busy", "Refusals as busy by what was full.", ["limit"], registry=registry)
+        self.bytes_held = Gauge("gateway_bytes_held", "Bytes of uploads and answers.", registry=registry)
         self.retries = Counter("gateway_retries", "Predictions asked again.", ["cause"], registry=registry)
         self.ready = Gauge("gateway_ready", "1 if /readyz says ready.", registry=registry)
         self.draining = Gauge("gateway_draining", "1 if the gateway drains.", registry=registry)
@@ -79,6 +83,8 @@ class Metrics:
             self.retries.labels(cause)
         for reason in KINDS:
             self.problems.labels(reason)
+        for limit in LIMITS:
+            self.busy.labels(limit)
         for reason, outcome in OUTCOMES.items():
             self.images.labels(outcome, reason)
         for route, code in product(("predict", "explain", "compare"), (200, 429, 500, 502, 503, 504)):
@@ -97,6 +103,8 @@ class Metrics:
         """Count errors."""
         for problem in problems:
             self.problems.labels(problem.reason).inc()
+            if problem.limit:
+                self.busy.labels(problem.limit).inc()
 
     def judged(self, images: int, problems: Sequence[Problem]) -> None:
         """Count images; those that have no problem are answered."""

@@ -59,6 +59,7 @@ class Operations:
 
     async def metrics(self, _: Request) -> Response:
         self._metrics.in_flight.set(self._traffic.in_flight)
+        self._metrics.bytes_held.set(self._traffic.bytes_held)
         self._metrics.draining.set(self._traffic.draining)
         self._metrics.ready.set(self._health.readiness.ready)
         return Response(generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})

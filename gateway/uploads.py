@@ -97,7 +97,7 @@ async def _drink(
                 if size > limit:
                     raise too_large(limit)
                 if traffic.bytes_held > settings.max_bytes_in_memory:
-                    raise busy("The server holds as many uploads as it can.", settings.retry_after_s)
+                    raise busy("memory", "The server holds as many uploads as it can.", settings.retry_after_s)
                 take(chunk)
                 if more:
                     patience.reschedule(min(now() + settings.body_idle_timeout_s, end))

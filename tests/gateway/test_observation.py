@@ -214,6 +214,7 @@ def test_images_are_counted_one_by_one_whatever_they_came_in(start: Start, torch
     until(lambda: images(gateway)["answered"] == 4)
     assert images(gateway)["busy busy"] == 2
     assert gateway.metric('gateway_problems_total{reason="busy"}') == 2
+    assert gateway.metric('gateway_busy_total{limit="queue"}') == 2
 
 
 def test_images_that_the_model_fails_on_are_counted_alone_or_together(
@@ -237,6 +238,17 @@ def test_the_line_of_a_form_tells_the_reasons_of_its_files(log: io.StringIO, gat
     assert (mixed["status"], mixed["images"]) == (200, 4)
     assert mixed["reasons"] == {"not_an_image": 2, "truncated_image": 1}
     assert "reasons" not in good
+
+
+def test_the_line_of_a_refusal_as_busy_says_what_was_full(
+    log: io.StringIO, gateway: Gateway, torchserve: FakeTorchServe
+) -> None:
+    torchserve.queue_full = True
+    assert gateway.predict().status_code == 429
+    gateway.stop()
+    (line,) = lines(log)
+    assert (line["reason"], line["level"]) == ("busy", "info")
+    assert "queue is full" in line["detail"]
 
 
 def test_who_is_not_let_in_or_asks_something_else_has_no_image(start: Start, tmp_path: Path) -> None:

@@ -164,6 +164,23 @@ def _saturation() -> list[Panel]:
             "Requests that the gateway has accepted and not yet answered.",
         ),
         series(
+            "Busy",
+            "reqps",
+            {
+                "{{limit}}": "sum by (limit) "
+                + chosen('rate(gateway_busy_total{namespace=~"$namespace"}[$__rate_interval])')
+            },
+            "Images refused as busy a second, by what was full: in_flight, memory or queue.",
+            runbook="what-is-full",
+        ),
+        series(
+            "Held by the gateway",
+            "bytes",
+            {"{{pod}}": chosen('gateway_bytes_held{namespace=~"$namespace"}')},
+            "Uploads, and answers not yet taken; from DERMSERVE_MAX_BYTES_IN_MEMORY on it is busy.",
+            runbook="what-is-full",
+        ),
+        series(
             "Batch fill",
             "percentunit",
             {"mean": f"sum{full} / sum{batches}"},
