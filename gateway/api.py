@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -112,6 +113,7 @@ class Api:
             body = await receive(request, self._settings, self._traffic)
             try:
                 request.state.note.update(images=len(body.uploads), bytes=body.held)
+                request.state.arrived_at = time.perf_counter()
                 if body.raw and not body.uploads[0].size:
                     raise Problem("empty_body")
                 self._keys.charge(name, len(body.uploads) - 1)

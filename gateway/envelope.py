@@ -52,12 +52,14 @@ class Envelope:
         note: dict[str, object] = {}
         scope.setdefault("state", {}).update(request_id=request_id, note=note)
         status = 0
+        answered_at = 0.0
         refusal: Problem | None = None
 
         async def tagged(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered_at
             if message["type"] == "http.response.start":
                 status = message["status"]
+                answered_at = time.perf_counter()
                 headers = message.setdefault("headers", [])
                 headers.append((b"x-request-id", request_id.encode()))
                 names = {name for name, _ in headers}
@@ -91,6 +93,8 @@ class Envelope:
             seconds = time.perf_counter() - started
             route = self._route(scope)
             self._metrics.answered(route, status, seconds)
+            if status == 200 and (arrived_at := scope["state"].get("arrived_at")):
+                self._metrics.answer_seconds.labels(route).observe(answered_at - arrived_at)
             self._judge(route, status, scope["state"], refusal)
             self._log.write(request_id, scope["method"], route, status, seconds, note, quiet=route in PROBES)
 

@@ -1,7 +1,8 @@
 """The gateway's Prometheus metrics, every name once.
 
 gateway_requests_total{route,code}     requests answered; code 499: the client left before its answer
-gateway_request_seconds{route}         time to answer, buckets around the objective
+gateway_request_seconds{route}         time of the whole request, upload and all, whatever its answer
+gateway_answer_seconds{route}          time from the end of the upload to the answer, if that is a 200; the objective
 gateway_in_flight                      requests at work under /v1
 gateway_images_total{outcome,reason}   images asked about: answered | refused for what they are | failed by the
                                        server's fault | busy; a request that failed before they were known is one
@@ -50,7 +51,10 @@ class Metrics:
         ProcessCollector(registry=registry)
         self.requests = Counter("gateway_requests", "Requests answered.", ["route", "code"], registry=registry)
         self.seconds = Histogram(
-            "gateway_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry
+            "gateway_request_seconds", "Time of the whole request.", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.answer_seconds = Histogram(
+            "gateway_answer_seconds", "Time from upload to answer.", ["route"], buckets=SECONDS, registry=registry
         )
         self.in_flight = Gauge("gateway_in_flight", "Requests at work.", registry=registry)
         self.images = Counter("gateway_images", "Images asked about.", ["outcome", "reason"], registry=registry)
@@ -89,6 +93,7 @@ class Metrics:
             self.images.labels(outcome, reason)
         for route, code in product(("predict", "explain", "compare"), (200, 429, 500, 502, 503, 504)):
             self.requests.labels(f"/v1/{route}", str(code))
+            self.answer_seconds.labels(f"/v1/{route}")
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count one answer."""

@@ -9,7 +9,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,29 @@ def test_metrics_count_requests_and_show_workers_queue_and_model(gateway: Gatewa
     assert gateway.metric("gateway_ready") == 1
     model = f'lesion_model_info{{architecture="resnet18",name="lesion",sha256="{SHA256}",version="1.0"}}'
     assert gateway.metric(model) == 1
+
+
+def test_the_time_of_an_answer_begins_with_the_end_of_the_upload(gateway: Gateway) -> None:
+    pause = 0.3
+
+    def dripping() -> Iterator[bytes]:
+        yield b"IMAGE"
+        time.sleep(pause)  # the client's own slowness is what is measured
+        yield b" 0.3"
+
+    assert gateway.http.post("/v1/predict", content=dripping()).status_code == 200
+    count, total = (f'gateway_answer_seconds_{part}{{route="/v1/predict"}}' for part in ("count", "sum"))
+    until(lambda: gateway.metric(count) == 1)
+    assert gateway.metric(total) < gateway.metric('gateway_request_seconds_sum{route="/v1/predict"}') - pause
+
+
+def test_what_is_not_answered_is_no_fast_answer(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    gateway.predict(b"%PDF")
+    torchserve.queue_full = True
+    gateway.predict()
+    gateway.http.get("/v1/predict")
+    until(lambda: gateway.metric('gateway_request_seconds_count{route="/v1/predict"}') == 3)
+    assert gateway.metric('gateway_answer_seconds_count{route="/v1/predict"}') == 0
 
 
 def images(gateway: Gateway) -> dict[str, float]:

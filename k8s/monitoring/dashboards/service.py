@@ -8,10 +8,10 @@ from k8s.monitoring.dashboards.panels import API, Panel, chosen, frame, heat, nu
 
 REQUESTS = f'rate(gateway_requests_total{{namespace=~"$namespace", {API}}}[$__rate_interval])'
 PROBLEMS = 'rate(gateway_problems_total{namespace=~"$namespace"}[$__rate_interval])'
-BUCKETS = 'gateway_request_seconds_bucket{namespace=~"$namespace", route="/v1/predict"}'
+BUCKETS = 'gateway_answer_seconds_bucket{namespace=~"$namespace", route="/v1/predict"}'
 STAGES = 'lesion_stage_seconds_{part}{{namespace=~"$namespace"}}'
 FAILED = 'namespace:gateway_images_failed:ratio_rate{window}{{namespace=~"$namespace"}}'
-SLOW = 'namespace:gateway_requests_slow:ratio_rate{window}{{namespace=~"$namespace"}}'
+SLOW = 'namespace:gateway_answers_slow:ratio_rate{window}{{namespace=~"$namespace"}}'
 WINDOWS = ("5m", "1h", "6h")
 
 
@@ -46,7 +46,7 @@ def _objectives() -> list[Panel]:
             "Within 250 ms, 3 days",
             "percentunit",
             f"1 - max({SLOW.format(window='3d')})",
-            "Predictions answered within 250 ms, in the worst namespace.",
+            "Predictions answered within 250 ms of the end of their upload, in the worst namespace.",
             steps=swift,
             runbook="dermservelatencybudgetshrinks",
             decimals=3,
