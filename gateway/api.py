@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -18,7 +19,6 @@ from gateway.comparison import Lesion, compare
 from gateway.health import Health
 from gateway.intake import ClientGone, Intake
 from gateway.keys import Keys
-from gateway.metrics import Metrics
 from gateway.problems import Problem, busy
 from gateway.settings import Settings
 from gateway.traffic import Traffic
@@ -29,22 +29,20 @@ T = TypeVar("T")
 Json = dict[str, Any]
 FRESH = {"cache-control": "no-store"}
 WATCH_AFTER_S = 0.5
-NOT_OURS_TO_SEND = ("busy", "backend_unavailable", "backend_timeout")
+# The sooner asking again helps, the earlier: a form that fails for several of these is told of the first.
+SERVERS_FAULT = ("busy", "backend_unavailable", "backend_timeout", "prediction_failed")
 
 
 class Api:
     """One instance an application; every method is an endpoint."""
 
-    def __init__(
-        self, settings: Settings, backend: Backend, health: Health, traffic: Traffic, keys: Keys, metrics: Metrics
-    ) -> None:
+    def __init__(self, settings: Settings, backend: Backend, health: Health, traffic: Traffic, keys: Keys) -> None:
         self._settings = settings
         self._backend = backend
         self._health = health
         self._traffic = traffic
         self._intake = Intake(settings, traffic)
         self._keys = keys
-        self._metrics = metrics
 
     def routes(self) -> list[Route]:
         return [
@@ -72,6 +70,7 @@ class Api:
             once = sorted(set(firsts))
             asked = self._ask_all("explanations", [uploads[index] for index in once], body, request)
             answers = dict(zip(once, await _unless_gone(request.receive, asked), strict=True))
+            _settle([answers[first] for first in firsts], request)
         return _json(comparison(uploads, firsts, answers, request))
 
     async def model(self, request: Request) -> Response:
@@ -88,6 +87,7 @@ class Api:
         async with self._images(request) as body:
             if len(body.uploads) > 1:
                 answers = await _unless_gone(request.receive, self._ask_all(task, body.uploads, body, request))
+                _settle(answers, request)
                 pairs = zip(body.uploads, answers, strict=True)
                 return _json({"results": [_without_features(_named(*pair, request)) for pair in pairs]})
             upload = body.uploads[0]
@@ -112,6 +112,7 @@ class Api:
             body = await receive(request, self._settings, self._intake)
             try:
                 request.state.note.update(images=len(body.uploads), bytes=body.held)
+                request.state.arrived_at = time.perf_counter()
                 if body.raw and not body.uploads[0].size:
                     raise Problem("empty_body")
                 self._require_place()
@@ -123,7 +124,9 @@ class Api:
 
     def _require_place(self) -> None:
         if self._traffic.at_work >= self._settings.max_in_flight:
-            raise busy("The server is at work on as many requests as it takes.", self._settings.retry_after_s)
+            raise busy(
+                "in_flight", "The server is at work on as many requests as it takes.", self._settings.retry_after_s
+            )
 
     async def _ask(self, task: Task, upload: Upload, body: Body, request: Request) -> bytes:
         answer = await self._backend.ask(task, upload, request.state.request_id)
@@ -131,7 +134,7 @@ class Api:
         return answer
 
     async def _ask_all(self, task: Task, uploads: list[Upload], body: Body, request: Request) -> list[Json | Problem]:
-        """Every image's answer or problem, in order; raises if it was the model server that answered none."""
+        """Every image's answer or problem, in order."""
         room = asyncio.Semaphore(self._settings.fan_out)
 
         async def one(upload: Upload) -> Json | Problem:
@@ -145,14 +148,15 @@ class Api:
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(upload)) for upload in uploads]
-        answers = [task.result() for task in tasks]
-        failures = [answer for answer in answers if isinstance(answer, Problem) and answer.reason in NOT_OURS_TO_SEND]
-        if len(failures) == len(answers):
-            raise failures[0]
-        for answer in answers:
-            if isinstance(answer, Problem):
-                self._metrics.problems.labels(answer.reason).inc()
-        return answers
+        return [task.result() for task in tasks]
+
+
+def _settle(answers: list[Json | Problem], request: Request) -> None:
+    """Say what became of each image of a form; raises if it is the server's fault that none has an answer."""
+    problems = request.state.problems = [answer for answer in answers if isinstance(answer, Problem)]
+    failures = [problem for problem in problems if problem.reason in SERVERS_FAULT]
+    if len(failures) == len(answers):
+        raise min(failures, key=lambda problem: SERVERS_FAULT.index(problem.reason))
 
 
 def _first_copies(uploads: list[Upload]) -> list[int]:

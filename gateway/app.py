@@ -39,7 +39,7 @@ def create(
     backend.workforce = health
     keys = Keys(settings.api_keys_file, settings.rate_limit_per_minute)
     routes: list[BaseRoute] = [
-        *Api(settings, backend, health, traffic, keys, metrics).routes(),
+        *Api(settings, backend, health, traffic, keys).routes(),
         *Operations(settings, health, traffic, metrics).routes(),
     ]
     routes += docs.routes(settings)

@@ -95,7 +95,7 @@ class Backend:
         if status == 503 and "no worker" in message:
             # The same words for a full queue and for a missing worker: only the management API can tell.
             if self.workforce and await self.workforce.workers_ready_now():
-                return busy("The model server's queue is full.", self._settings.retry_after_s)
+                return busy("queue", "The model server's queue is full.", self._settings.retry_after_s)
             return self._unavailable("It has no worker at the moment.")
         if status == 404:
             return self._unavailable("The model is not loaded.")

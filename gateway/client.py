@@ -117,7 +117,7 @@ class Client(_Asker[httpx.Client]):
     def predict_many(self, images: Images) -> list[Prediction | ApiError]:
         """One entry an image, in order; a refused image is an ApiError in the list and disturbs no other.
 
-        Images that find the server busy are sent again, alone.
+        Images that find the server busy are sent again, alone. Raises ApiError if the server failed on all of them.
 
         A mapping gives the images names; files have their own.
         """

@@ -7,7 +7,9 @@ import logging
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +24,7 @@ from gateway.traffic import Traffic
 
 log = logging.getLogger("gateway")
 ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+OF_IMAGES = frozenset({"/v1/predict", "/v1/explain", "/v1/compare"})
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 CLIENT_GONE = 499
 UNWELL = (502, 503, 504)
@@ -49,11 +52,14 @@ class Envelope:
         note: dict[str, object] = {}
         scope.setdefault("state", {}).update(request_id=request_id, note=note)
         status = 0
+        answered_at = 0.0
+        refusal: Problem | None = None
 
         async def tagged(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered_at
             if message["type"] == "http.response.start":
                 status = message["status"]
+                answered_at = time.perf_counter()
                 headers = message.setdefault("headers", [])
                 headers.append((b"x-request-id", request_id.encode()))
                 names = {name for name, _ in headers}
@@ -64,10 +70,11 @@ class Envelope:
             await send(message)
 
         async def refuse(problem: Problem) -> None:
+            nonlocal refusal
+            refusal = problem
             note["reason"] = problem.reason
-            if problem.status >= 500:
+            if problem.status >= 500 or problem.limit:
                 note["detail"] = problem.detail
-            self._metrics.problems.labels(problem.reason).inc()
             if not status:
                 await problem.response(request_id)(scope, receive, tagged)
 
@@ -86,7 +93,22 @@ class Envelope:
             seconds = time.perf_counter() - started
             route = self._route(scope)
             self._metrics.answered(route, status, seconds)
+            if status == 200 and (arrived_at := scope["state"].get("arrived_at")):
+                self._metrics.answer_seconds.labels(route).observe(answered_at - arrived_at)
+            self._judge(route, status, scope["state"], refusal)
             self._log.write(request_id, scope["method"], route, status, seconds, note, quiet=route in PROBES)
+
+    def _judge(self, route: str, status: int, state: Mapping[str, Any], refusal: Problem | None) -> None:
+        """Count what became of each image; a request that failed before its images were known is one."""
+        images = state["note"].get("images", 1)
+        problems: list[Problem] = state.get("problems", [])
+        if refusal and refusal not in problems:
+            problems = [refusal] * images
+        if problems and images > 1:
+            state["note"]["reasons"] = Counter(problem.reason for problem in problems)
+        self._metrics.refused(problems)
+        if route in OF_IMAGES and status != CLIENT_GONE:
+            self._metrics.judged(images, problems)
 
     def _route(self, scope: Scope) -> str:
         path = str(scope["path"])

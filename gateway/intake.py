@@ -89,7 +89,7 @@ class Intake:
         if arrival.size > limit:
             raise too_large(limit)
         if self.traffic.bytes_held > self._settings.max_bytes_in_memory:
-            raise busy("The server holds as many uploads as it can.", self._settings.retry_after_s)
+            raise busy("memory", "The server holds as many uploads as it can.", self._settings.retry_after_s)
 
     def _make_room(self) -> None:
         """Where there are too many, the slowest gives way if it is too slow; else the newcomer has to."""
@@ -98,7 +98,7 @@ class Intake:
         now = asyncio.get_running_loop().time()
         slowest = min(self._arrivals, key=lambda arrival: arrival.speed(now))
         if slowest.speed(now) >= BYTES_A_SECOND:
-            raise busy("The server takes in as many uploads as it can.", self._settings.retry_after_s)
+            raise busy("arriving", "The server takes in as many uploads as it can.", self._settings.retry_after_s)
         self._arrivals.discard(slowest)
         if not slowest.patience.expired():
             slowest.patience.reschedule(now)

@@ -1,9 +1,14 @@
 """The gateway's Prometheus metrics, every name once.
 
 gateway_requests_total{route,code}     requests answered; code 499: the client left before its answer
-gateway_request_seconds{route}         time to answer, buckets around the objective
+gateway_request_seconds{route}         time of the whole request, upload and all, whatever its answer
+gateway_answer_seconds{route}          time from the end of the upload to the answer, if that is a 200; the objective
 gateway_in_flight                      requests under /v1, those whose body still arrives included
-gateway_problems_total{reason}         errors by their stable reason, those of single files among many included
+gateway_images_total{outcome,reason}   images asked about: answered | refused for what they are | failed by the
+                                       server's fault | busy; a request that failed before they were known is one
+gateway_problems_total{reason}         errors by their stable reason, one an image where the images are known
+gateway_busy_total{limit}              refusals as busy, by what was full: in_flight | arriving | memory | queue
+gateway_bytes_held                     bytes of uploads, and of answers not yet taken
 gateway_retries_total{cause}           predictions asked a second time: worker_died | connection_lost
 gateway_ready, gateway_draining        1 or 0, as /readyz says
 lesion_workers_ready                   workers that the management API calls READY (0 when it does not answer)
@@ -24,9 +29,17 @@ from itertools import accumulate, product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from gateway.problems import KINDS
+from gateway.problems import KINDS, LIMITS, REFUSALS, Problem
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+OUTCOMES = {
+    **dict.fromkeys(REFUSALS, "refused"),
+    **dict.fromkeys(
+        ("backend_timeout", "backend_unavailable", "internal", "prediction_failed", "shutting_down"), "failed"
+    ),
+    "busy": "busy",
+}
+"""What a reason makes of an image; the other reasons are of requests that had no business here."""
 SCORES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -38,10 +51,16 @@ class Metrics:
         ProcessCollector(registry=registry)
         self.requests = Counter("gateway_requests", "Requests answered.", ["route", "code"], registry=registry)
         self.seconds = Histogram(
-            "gateway_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry
+            "gateway_request_seconds", "Time of the whole request.", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.answer_seconds = Histogram(
+            "gateway_answer_seconds", "Time from upload to answer.", ["route"], buckets=SECONDS, registry=registry
         )
         self.in_flight = Gauge("gateway_in_flight", "Requests at work or arriving.", registry=registry)
+        self.images = Counter("gateway_images", "Images asked about.", ["outcome", "reason"], registry=registry)
         self.problems = Counter("gateway_problems", "Errors by reason.", ["reason"], registry=registry)
+        self.busy = Counter("gateway_busy", "Refusals as busy by what was full.", ["limit"], registry=registry)
+        self.bytes_held = Gauge("gateway_bytes_held", "Bytes of uploads and answers.", registry=registry)
         self.retries = Counter("gateway_retries", "Predictions asked again.", ["cause"], registry=registry)
         self.ready = Gauge("gateway_ready", "1 if /readyz says ready.", registry=registry)
         self.draining = Gauge("gateway_draining", "1 if the gateway drains.", registry=registry)
@@ -59,6 +78,7 @@ class Metrics:
             "lesion_reference_score_bucket", "Share of reference scores up to le.", ["le"], registry=registry
         )
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._images_answered = self.images.labels("answered", "")
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -67,8 +87,13 @@ class Metrics:
             self.retries.labels(cause)
         for reason in KINDS:
             self.problems.labels(reason)
+        for limit in LIMITS:
+            self.busy.labels(limit)
+        for reason, outcome in OUTCOMES.items():
+            self.images.labels(outcome, reason)
         for route, code in product(("predict", "explain", "compare"), (200, 429, 500, 502, 503, 504)):
             self.requests.labels(f"/v1/{route}", str(code))
+            self.answer_seconds.labels(f"/v1/{route}")
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count one answer."""
@@ -78,6 +103,20 @@ class Metrics:
             self._answered[route, code] = pair
         pair[0].inc()
         pair[1].observe(seconds)
+
+    def refused(self, problems: Sequence[Problem]) -> None:
+        """Count errors."""
+        for problem in problems:
+            self.problems.labels(problem.reason).inc()
+            if problem.limit:
+                self.busy.labels(problem.limit).inc()
+
+    def judged(self, images: int, problems: Sequence[Problem]) -> None:
+        """Count images; those that have no problem are answered."""
+        for problem in problems:
+            if outcome := OUTCOMES.get(problem.reason):
+                self.images.labels(outcome, problem.reason).inc()
+        self._images_answered.inc(images - len(problems))
 
     def show_reference(self, edges: Sequence[float], counts: Sequence[float]) -> None:
         """Publish the reference scores of a bundle."""

@@ -80,7 +80,8 @@ def _predict(settings: Settings, locked: bool) -> Schema:
         "tags": ["Predictions"],
         "summary": "Probability and decision for one image or many",
         "description": "One image, as the raw body or as one field `file`, is answered with its prediction. Several "
-        "fields `file` are answered with a list; an image that is refused does not disturb the others.",
+        "fields `file` are answered with a list; an image that is refused does not disturb the others. Only "
+        "if the server is at fault and none has an answer, the request ends as one image does: 429, 502, 503 or 504.",
         "parameters": [REQUEST_ID],
         "requestBody": _images(settings),
         "responses": {

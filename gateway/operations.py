@@ -69,6 +69,7 @@ class Operations:
         await asyncio.sleep(0)
         self._numbers = None
         self._metrics.in_flight.set(self._traffic.in_flight)
+        self._metrics.bytes_held.set(self._traffic.bytes_held)
         self._metrics.draining.set(self._traffic.draining)
         self._metrics.ready.set(self._health.readiness.ready)
         return generate_latest(self._metrics.registry)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+
+
+Limit = Literal["in_flight", "arriving", "memory", "queue"]
+"""What is full when the server is busy: places for requests, memory for uploads, TorchServe's queue."""
+
+LIMITS: tuple[Limit, ...] = get_args(Limit)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class Problem(Exception):
         *,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
+        limit: Limit | None = None,
     ) -> None:
         kind = KINDS[reason]
         super().__init__(detail or kind.title)
@@ -85,6 +92,7 @@ class Problem(Exception):
         self.title = kind.title
         self.detail = detail or f"{kind.title}. {kind.advice}"
         self.headers = dict(headers or {})
+        self.limit = limit
 
     def document(self, request_id: str) -> dict[str, Any]:
         """The members of the problem+json object."""
@@ -107,8 +115,11 @@ class Problem(Exception):
         )
 
 
-def busy(detail: str, retry_after_s: int) -> Problem:
+def busy(limit: Limit, detail: str, retry_after_s: int) -> Problem:
     """A refusal that ends by itself."""
     return Problem(
-        "busy", f"{detail} Send the request again in {retry_after_s} s.", headers={"retry-after": str(retry_after_s)}
+        "busy",
+        f"{detail} Send the request again in {retry_after_s} s.",
+        headers={"retry-after": str(retry_after_s)},
+        limit=limit,
     )

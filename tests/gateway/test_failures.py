@@ -115,6 +115,29 @@ def test_many_files_fail_together_when_nobody_answers_them(gateway: Gateway, tor
         assert problem(answer) == (503, "backend_unavailable")
 
 
+BROKEN = (500, {"code": 500, "type": "InternalServerException", "message": "Prediction failed"})
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain", "/v1/compare"])
+def test_many_files_fail_together_when_the_model_fails_on_each(
+    gateway: Gateway, torchserve: FakeTorchServe, path: str
+) -> None:
+    torchserve.fail = BROKEN
+    answer = gateway.http.post(path, files=[("file", (name, b"IMAGE")) for name in "ab"])
+    assert problem(answer) == (502, "prediction_failed")
+
+
+def test_files_that_fail_for_several_reasons_are_told_the_one_that_passes_first(
+    start: Start, torchserve: FakeTorchServe
+) -> None:
+    gateway = start(fan_out=1)
+    torchserve.queue_full_after = torchserve.started + 1
+    torchserve.fail = BROKEN
+    answer = gateway.http.post("/v1/predict", files=[("file", (name, b"IMAGE")) for name in "ab"])
+    assert problem(answer) == (429, "busy")
+    assert answer.headers["retry-after"]
+
+
 def test_one_lost_file_of_many_is_told_in_its_place(gateway: Gateway, torchserve: FakeTorchServe) -> None:
     torchserve.queue_full_after = torchserve.started + 1
     answer = gateway.http.post("/v1/predict", files=[("file", (name, b"IMAGE")) for name in "ab"])

@@ -79,9 +79,12 @@ def test_uploads_held_in_memory_have_a_limit_and_are_given_back(start: Start, to
     with httpx.Client(base_url=gateway.url) as other:
         answer = other.post("/v1/predict", content=b"x" * 9_000)
         assert (answer.status_code, answer.json()["reason"]) == (429, "busy")
+    until(lambda: gateway.metric('gateway_busy_total{limit="memory"}') == 1)
+    assert gateway.metric("gateway_bytes_held") == 9_005
     torchserve.hold.set()
     first.join()
     assert gateway.predict(b"IMAGE" + b" " * 9_000).status_code == 200
+    until(lambda: gateway.metric("gateway_bytes_held") == 0)
 
 
 def test_more_requests_than_may_be_at_work_are_told_to_come_back(start: Start, torchserve: FakeTorchServe) -> None:
@@ -94,6 +97,7 @@ def test_more_requests_than_may_be_at_work_are_told_to_come_back(start: Start, t
         answer = other.post("/v1/predict", content=b"IMAGE")
     assert (answer.status_code, answer.json()["reason"]) == (429, "busy")
     assert answer.headers["retry-after"] == "1"
+    until(lambda: gateway.metric('gateway_busy_total{limit="in_flight"}') == 1)
     torchserve.hold.set()
     first.join()
 

@@ -57,7 +57,7 @@ def monitor(stack: Serving) -> Iterator[Monitor]:
 
 @pytest.fixture(scope="module")
 def prometheus(monitor: Monitor, stack: Serving, images: list[bytes]) -> Iterator[Prometheus]:
-    """After a short load of good and bad images, scraped at least twice on the way."""
+    """After a load of good and bad images, scraped at least twice on the way, with scores enough for the drift."""
     mixed: list[Request] = [
         *(("/v1/predict", image) for image in images for _ in range(8)),
         ("/v1/explain", images[0]),
@@ -72,6 +72,7 @@ def prometheus(monitor: Monitor, stack: Serving, images: list[bytes]) -> Iterato
 
         with Load(stack.gateway_url, mixed, clients=4) as load:
             await_true(lambda: bool(asked.values(seen)), told)
+            await_true(lambda: bool(asked.values("namespace:lesion_score:increase6h >= 500")), told)
         assert load.codes[200]
         assert not any(code >= 500 for code in load.codes), load.codes
         await_true(lambda: asked.healthy_targets() == JOBS, told)

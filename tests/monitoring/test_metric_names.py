@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from prometheus_client.core import Metric
 
-from gateway.metrics import SCORES, Metrics
+from gateway.metrics import OUTCOMES, SCORES, Metrics
 from gateway.problems import KINDS
 from handler import telemetry
 from k8s.monitoring import monitor
@@ -79,9 +80,13 @@ def test_label_values_are_those_of_the_code() -> None:
     text = monitor.RULES.read_text()
     assert 'outcome="abstain"' in text
     assert "abstain" in telemetry.OUTCOMES
-    reasons = "backend_timeout|backend_unavailable|busy|internal|prediction_failed"
-    assert reasons in text
-    assert set(reasons.split("|")) <= set(KINDS)
+    asked = set(re.findall(r'gateway_images_total\{outcome=~?"([a-z|]+)"', text))
+    assert {"failed|busy", "answered|failed|busy"} <= asked
+    assert {outcome for alternatives in asked for outcome in alternatives.split("|")} <= {
+        *OUTCOMES.values(),
+        "answered",
+    }
+    assert set(OUTCOMES) <= set(KINDS)
 
 
 def test_the_drift_bins_are_buckets_of_both_histograms() -> None:

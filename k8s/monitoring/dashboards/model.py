@@ -7,9 +7,9 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from k8s.monitoring.dashboards.panels import MODEL, Panel, bars, chosen, frame, heat, number, rows, series
 
 OUTCOMES = 'rate(lesion_predictions_total{namespace=~"$namespace"}[$__rate_interval])'
-REFUSED = 'rate(lesion_rejections_total{namespace=~"$namespace"}[$__rate_interval])'
+REFUSED = 'rate(gateway_images_total{namespace=~"$namespace", outcome="refused"}[$__rate_interval])'
 SCORES = 'lesion_score_bucket{namespace=~"$namespace"}'
-DRIFT = 'namespace:lesion_score:psi6h{namespace=~"$namespace"}'
+DRIFT = 'namespace:lesion_score:psi6h{namespace=~"$namespace"} and namespace:lesion_score:increase6h >= 500'
 ABSTAINED = 'namespace:lesion_predictions_abstained:ratio_rate1h{namespace=~"$namespace"}'
 CALM: tuple[tuple[float | None, str], ...] = ((None, "green"), (0.1, "orange"), (0.25, "red"))
 
@@ -33,7 +33,7 @@ def _served() -> list[Panel]:
             "Drift (PSI), 6 h",
             "short",
             f"max({DRIFT})",
-            "Population stability index of the scores against the reference: above 0.25 it is another population.",
+            "Population stability index against the reference: above 0.25 another population. From 500 scores on.",
             steps=CALM,
             runbook="dermservescoresdrift",
         ),
@@ -50,7 +50,7 @@ def _served() -> list[Panel]:
             "Scores, 6 h",
             "short",
             'sum(namespace:lesion_score:increase6h{namespace=~"$namespace"})',
-            "How many probabilities the drift is computed from; below 500 chance alone moves it.",
+            "How many probabilities the drift is computed from; below 500 it would be chance, and is not shown.",
             steps=((None, "orange"), (500, "green")),
             decimals=0,
         ),
@@ -87,7 +87,7 @@ def _scores() -> list[Panel]:
             "Drift (PSI)",
             "short",
             {"{{namespace}}": DRIFT},
-            "Over six hours. 0.1 is worth a look, above 0.25 a ticket is opened.",
+            "Over six hours, from 500 scores on. 0.1 is worth a look, above 0.25 a ticket is opened.",
             runbook="dermservescoresdrift",
             steps=((None, "transparent"), (0.1, "orange"), (0.25, "red")),
             span=12,
@@ -126,7 +126,7 @@ def _outcomes() -> list[Panel]:
             "Rejections",
             "reqps",
             {"{{reason}}": f"sum by (reason) {chosen(REFUSED)}"},
-            "Images that the handler refused, by reason.",
+            "Images that the gateway or the handler refused, files in forms included, by reason.",
             runbook="dermserverejections",
         ),
     ]

@@ -8,10 +8,10 @@ from k8s.monitoring.dashboards.panels import API, Panel, chosen, frame, heat, nu
 
 REQUESTS = f'rate(gateway_requests_total{{namespace=~"$namespace", {API}}}[$__rate_interval])'
 PROBLEMS = 'rate(gateway_problems_total{namespace=~"$namespace"}[$__rate_interval])'
-BUCKETS = 'gateway_request_seconds_bucket{namespace=~"$namespace", route="/v1/predict"}'
+BUCKETS = 'gateway_answer_seconds_bucket{namespace=~"$namespace", route="/v1/predict"}'
 STAGES = 'lesion_stage_seconds_{part}{{namespace=~"$namespace"}}'
-FAILED = 'namespace:gateway_requests_failed:ratio_rate{window}{{namespace=~"$namespace"}}'
-SLOW = 'namespace:gateway_requests_slow:ratio_rate{window}{{namespace=~"$namespace"}}'
+FAILED = 'namespace:gateway_images_failed:ratio_rate{window}{{namespace=~"$namespace"}}'
+SLOW = 'namespace:gateway_answers_slow:ratio_rate{window}{{namespace=~"$namespace"}}'
 WINDOWS = ("5m", "1h", "6h")
 
 
@@ -37,7 +37,7 @@ def _objectives() -> list[Panel]:
             "Answered, 3 days",
             "percentunit",
             f"1 - max({FAILED.format(window='3d')})",
-            "Requests that were neither a 5xx nor refused because the server was busy, in the worst namespace.",
+            "Of the images that were not refused, those that have an answer, in the worst namespace.",
             steps=goal,
             runbook="dermserveavailabilitybudgetshrinks",
             decimals=3,
@@ -46,7 +46,7 @@ def _objectives() -> list[Panel]:
             "Within 250 ms, 3 days",
             "percentunit",
             f"1 - max({SLOW.format(window='3d')})",
-            "Predictions answered within 250 ms, in the worst namespace.",
+            "Predictions answered within 250 ms of the end of their upload, in the worst namespace.",
             steps=swift,
             runbook="dermservelatencybudgetshrinks",
             decimals=3,
@@ -162,6 +162,23 @@ def _saturation() -> list[Panel]:
             "short",
             {"{{pod}}": chosen('gateway_in_flight{namespace=~"$namespace"}')},
             "Requests that the gateway has accepted and not yet answered.",
+        ),
+        series(
+            "Busy",
+            "reqps",
+            {
+                "{{limit}}": "sum by (limit) "
+                + chosen('rate(gateway_busy_total{namespace=~"$namespace"}[$__rate_interval])')
+            },
+            "Images refused as busy a second, by what was full: in_flight, memory or queue.",
+            runbook="what-is-full",
+        ),
+        series(
+            "Held by the gateway",
+            "bytes",
+            {"{{pod}}": chosen('gateway_bytes_held{namespace=~"$namespace"}')},
+            "Uploads, and answers not yet taken; from DERMSERVE_MAX_BYTES_IN_MEMORY on it is busy.",
+            runbook="what-is-full",
         ),
         series(
             "Batch fill",
