@@ -27,7 +27,7 @@ MEANINGS = {
     "DERMSERVE_INFERENCE_HOST": ("0.0.0.0, serve 127.0.0.1", "its address: anybody, or this machine or pod alone"),
     "DERMSERVE_MANAGEMENT_PORT": ("8081", "TorchServe's port for its management, on loopback"),
     "DERMSERVE_METRICS_PORT": ("8082", "TorchServe's port for its metrics"),
-    "DERMSERVE_WORKERS": (f"cores, at most {MOST_WORKERS}", "processes that predict"),
+    "DERMSERVE_WORKERS": (f"cores, at most {MOST_WORKERS}", "processes that predict; 1 for torch-cuda"),
     "DERMSERVE_THREADS": ("cores / workers", "threads of each of them"),
     "DERMSERVE_BACKEND": ("what suits the machine", "int8, bf16, fp32, torch-cpu or torch-cuda"),
     "DERMSERVE_MODEL_STORE": ("model_store", "folder with lesion.mar and its .sha256"),
@@ -81,7 +81,9 @@ class Settings:
             wrong.append(f"DERMSERVE_INFERENCE_HOST={host!r} is not {' or '.join(HOSTS)}")
         usable = cores.available()
         most = max(usable, SANE_COUNT)
-        workers = whole("DERMSERVE_WORKERS", min(usable, MOST_WORKERS), most)
+        # A second process on a GPU doubles the memory and only waits for the first.
+        usual = 1 if (backend or "").startswith("torch-cuda") else min(usable, MOST_WORKERS)
+        workers = whole("DERMSERVE_WORKERS", usual, most)
         settings = cls(
             config=config,
             model_store=(config.parent / (store or "model_store")).resolve(),

@@ -32,6 +32,14 @@ def test_workers_and_threads_do_not_exceed_the_cores() -> None:
     assert settings.workers * settings.threads <= cores.available()
 
 
+@pytest.mark.parametrize("backend", ["torch-cuda", "torch-cuda:1"])
+def test_one_worker_has_the_gpu_unless_more_are_asked_for(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "available", lambda: 8)
+    assert Settings.read({"DERMSERVE_BACKEND": backend}).workers == 1
+    assert Settings.read({"DERMSERVE_BACKEND": backend, "DERMSERVE_WORKERS": "2"}).workers == 2
+    assert Settings.read({"DERMSERVE_BACKEND": "torch-cpu"}).workers == 4
+
+
 def test_threads_follow_a_chosen_number_of_workers() -> None:
     assert Settings.read({"DERMSERVE_WORKERS": "1"}).threads == cores.available()
     assert Settings.read({"DERMSERVE_WORKERS": "64"}).threads == 1
