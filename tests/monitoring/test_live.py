@@ -57,7 +57,7 @@ def monitor(stack: Serving) -> Iterator[Monitor]:
 
 @pytest.fixture(scope="module")
 def prometheus(monitor: Monitor, stack: Serving, images: list[bytes]) -> Iterator[Prometheus]:
-    """After a load of good and bad images, scraped at least twice on the way, with scores enough to compute the drift."""
+    """After a load of good and bad images, scraped at least twice on the way, with scores enough for the drift."""
     mixed: list[Request] = [
         *(("/v1/predict", image) for image in images for _ in range(8)),
         ("/v1/explain", images[0]),
