@@ -57,6 +57,13 @@ def test_one_refused_image_is_an_entry_too_and_none_is_no_entry(standing: Gatewa
             client.predict_many([b"IMAGE"] * 33)
 
 
+def test_many_images_that_the_server_all_fails_on_are_one_error(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    torchserve.fail = (500, {"code": 500, "type": "InternalServerException", "message": "Prediction failed"})
+    with Client(gateway.url) as client, pytest.raises(ApiError, match="prediction_failed") as failed:
+        client.predict_many([b"IMAGE 0.3", b"IMAGE 0.2"])
+    assert failed.value.status == 502
+
+
 def test_a_comparison_the_model_and_readiness(standing: Gateway) -> None:
     images = {"a": b"IMAGE 0.05 1,0", "b": b"IMAGE 0.05 1,0.1", "c": b"IMAGE 0.9 0,1", "d": b"%PDF"}
     with Client(standing.url) as client:
