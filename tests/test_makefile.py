@@ -28,7 +28,7 @@ MODULE = ".venv/bin/python -m lightning_module"
     ],
 )
 def test_a_verb_is_its_command(verb: str, lines: list[str]) -> None:
-    command = ["make", "--dry-run", verb, *WORDS]
+    command = ["make", "--no-print-directory", "--dry-run", verb, *WORDS]
     told = subprocess.run(command, cwd=MAKEFILE.parent, capture_output=True, text=True, check=True)
     assert [" ".join(shlex.split(line)) for line in told.stdout.splitlines()[-len(lines) :]] == lines
 
