@@ -35,7 +35,7 @@ def test_a_bundle_is_made_from_the_checkpoint_of_its_configuration(words: list[s
     printed = subprocess.run(
         ["make", "--dry-run", "bundle", *words], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert f"--ckpt {checkpoint} " in printed.stdout
+    assert f"--ckpt '{checkpoint}' " in printed.stdout
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
