@@ -22,6 +22,8 @@ DIED_WITH = (500, 507)  # the jobs of a killed worker are answered with the one 
 # TorchServe says the same of a worker that it has killed since an image kept it busy for too long (20 s): asked again,
 # that image would cost the next worker.
 EARLY = 1 / 3
+# Longer than an honest image takes where none wait, and early enough to ask again.
+FORGOTTEN_S = 3.0
 
 
 class Workforce(Protocol):
@@ -56,6 +58,10 @@ class Backend:
                 "not_an_image", f"This is {wrapping}. Send the image's plain bytes, raw or as the field `file`."
             )
         raise problem
+
+    def worker_was_replaced(self) -> None:
+        """TorchServe, its queue empty, may have lost what the dead worker was at; it then never answers."""
+        self._inference.give_up(FORGOTTEN_S)
 
     async def _ask_twice(self, path: str, image: Upload, request_id: str) -> Answer:
         loop = asyncio.get_running_loop()

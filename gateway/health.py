@@ -23,6 +23,8 @@ from gateway.upload import Upload
 log = logging.getLogger("gateway.health")
 FRESH_S = 0.25
 DESCRIBE_S = 10.0
+# After a worker was replaced, so long may turn out what was lost with it.
+ORPHANED_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class Health:
         self._metrics.workers_ready.set(self.workers_ready)
         self._metrics.queue_pending.set(queue.get("pendingRequests", 0))
         self._metrics.queue_remaining.set(queue.get("remainingCapacity", 0))
+        if not queue.get("pendingRequests") and time.monotonic() - self._roster.replaced_at < ORPHANED_S:
+            self._backend.worker_was_replaced()
         if self.workers_ready >= self._settings.min_ready_workers:
             self._workers.over()
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ class Roster:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._pids: dict[tuple[str, str], int] = {}
+        self.replaced_at = float("-inf")
 
     def see(self, workers: Sequence[Mapping[str, Any]]) -> None:
         """Compare with what was seen before, and remember."""
@@ -31,6 +33,7 @@ class Roster:
             seen[key] = pid if pid > 0 else before
             if 0 < before != seen[key]:
                 self._metrics.worker_restarts.inc()
+                self.replaced_at = time.monotonic()
                 fields = {"worker": key[0], "ended": before, "started": pid}
                 log.warning("worker %d ended; TorchServe has started another", before, extra={"fields": fields})
         self._pids = seen

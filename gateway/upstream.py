@@ -44,11 +44,13 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._chunks: list[bytes] = []
         self._waiter: asyncio.Future[Answer] | None = None
+        self._began_at = 0.0
 
     async def exchange(self, request: bytes, body: Upload | None, seconds: float) -> Answer:
         """Send a request and wait for its answer; raises Lost or TimeoutError, and then is not usable any more."""
         loop = asyncio.get_running_loop()
         waiter = self._waiter = loop.create_future()
+        self._began_at = loop.time()
         timer = loop.call_later(seconds, self._fail, TimeoutError())
         self._chunks = []
         self._transport.write(request)
@@ -67,6 +69,11 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self.usable = False
         self._transport.abort()
+
+    def give_up(self, waited_s: float) -> None:
+        """Count an exchange as lost that has waited for longer than this."""
+        if asyncio.get_running_loop().time() - self._began_at > waited_s:
+            self._fail(Lost("nobody is at work on it any more"))
 
     def _fail(self, error: BaseException) -> None:
         if self._waiter and not self._waiter.done():
@@ -110,6 +117,7 @@ class Pool:
         self._port = parts.port or 80
         self._ends = f" HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode()
         self._idle: list[Connection] = []
+        self._asking: set[Connection] = set()
 
     async def post(self, path: str, body: Upload, request_id: str, seconds: float) -> Answer:
         """Send bytes as they are; raises Refused, Lost or TimeoutError."""
@@ -122,7 +130,11 @@ class Pool:
 
     async def _exchange(self, head: bytes, body: Upload | None, seconds: float) -> Answer:
         connection = await self._connection()
-        answer = await connection.exchange(head, body, seconds)
+        self._asking.add(connection)
+        try:
+            answer = await connection.exchange(head, body, seconds)
+        finally:
+            self._asking.discard(connection)
         if connection.usable and len(self._idle) < MOST_IDLE:
             self._idle.append(connection)
         else:
@@ -141,6 +153,11 @@ class Pool:
         except OSError as error:  # TimeoutError is one
             raise Refused(f"{self._host}:{self._port} accepts no connection: {error}") from None
         return connection
+
+    def give_up(self, waited_s: float) -> None:
+        """Those who have waited for longer than this get Lost."""
+        for connection in self._asking:
+            connection.give_up(waited_s)
 
     def close(self) -> None:
         """End idle connections."""

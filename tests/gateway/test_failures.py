@@ -74,6 +74,28 @@ def test_it_is_asked_again_only_once(gateway: Gateway, torchserve: FakeTorchServ
     assert torchserve.started - before == 2
 
 
+def test_what_torchserve_forgot_with_a_dead_worker_is_asked_again(
+    gateway: Gateway, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.backend.FORGOTTEN_S", 0.1)
+    torchserve.hold = threading.Event()
+    before = torchserve.started
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(gateway.predict()))
+    asking.start()
+    until(lambda: torchserve.started == before + 1)
+    torchserve.pending = 1
+    torchserve.pids = {0: 4711}
+    until(lambda: gateway.metric("lesion_worker_restarts_total") == 1)
+    assert torchserve.started == before + 1  # it may well be among those that wait
+    torchserve.pending = 0
+    until(lambda: torchserve.started == before + 2)
+    torchserve.hold.set()
+    asking.join()
+    assert answers[0].status_code == 200
+    assert gateway.metric('gateway_retries_total{cause="connection_lost"}') == 1
+
+
 @pytest.mark.parametrize("fault", ["deaths", "hang_ups"])
 def test_what_kept_a_worker_busy_until_it_was_killed_is_not_asked_again(
     start: Start, torchserve: FakeTorchServe, fault: str
