@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from typing import Any, Literal, Protocol
 
 from gateway.metrics import Metrics
@@ -59,9 +60,10 @@ class Backend:
             )
         raise problem
 
-    def worker_was_replaced(self) -> None:
-        """TorchServe, its queue empty, may have lost what the dead worker was at; it then never answers."""
-        self._inference.give_up(FORGOTTEN_S)
+    def worker_was_replaced(self, seen_at: float) -> None:
+        """TorchServe, its queue empty, may have lost what the dead worker was at; it then never answers. What was asked
+        since, a second time perhaps, is in other hands."""
+        self._inference.give_up(min(seen_at, time.monotonic() - FORGOTTEN_S))
 
     async def _ask_twice(self, path: str, image: Upload, request_id: str) -> Answer:
         loop = asyncio.get_running_loop()

@@ -128,7 +128,7 @@ class Health:
         self._metrics.queue_pending.set(queue.get("pendingRequests", 0))
         self._metrics.queue_remaining.set(queue.get("remainingCapacity", 0))
         if not queue.get("pendingRequests") and time.monotonic() - self._roster.replaced_at < ORPHANED_S:
-            self._backend.worker_was_replaced()
+            self._backend.worker_was_replaced(self._roster.replaced_at)
         if self.workers_ready >= self._settings.min_ready_workers:
             self._workers.over()
         else:

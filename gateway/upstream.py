@@ -7,6 +7,7 @@ machine that the model keeps busy, that is what the gateway's cost is made of. N
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -50,7 +51,7 @@ class Connection(asyncio.Protocol):
         """Send a request and wait for its answer; raises Lost or TimeoutError, and then is not usable any more."""
         loop = asyncio.get_running_loop()
         waiter = self._waiter = loop.create_future()
-        self._began_at = loop.time()
+        self._began_at = time.monotonic()
         timer = loop.call_later(seconds, self._fail, TimeoutError())
         self._chunks = []
         self._transport.write(request)
@@ -70,9 +71,9 @@ class Connection(asyncio.Protocol):
         self.usable = False
         self._transport.abort()
 
-    def give_up(self, waited_s: float) -> None:
-        """Count an exchange as lost that has waited for longer than this."""
-        if asyncio.get_running_loop().time() - self._began_at > waited_s:
+    def give_up(self, before: float) -> None:
+        """Count an exchange as lost that began before this moment."""
+        if self._began_at < before:
             self._fail(Lost("nobody is at work on it any more"))
 
     def _fail(self, error: BaseException) -> None:
@@ -154,10 +155,10 @@ class Pool:
             raise Refused(f"{self._host}:{self._port} accepts no connection: {error}") from None
         return connection
 
-    def give_up(self, waited_s: float) -> None:
-        """Those who have waited for longer than this get Lost."""
+    def give_up(self, before: float) -> None:
+        """Those who began before this moment, by the monotonic clock, get Lost."""
         for connection in self._asking:
-            connection.give_up(waited_s)
+            connection.give_up(before)
 
     def close(self) -> None:
         """End idle connections."""

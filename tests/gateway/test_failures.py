@@ -77,7 +77,7 @@ def test_it_is_asked_again_only_once(gateway: Gateway, torchserve: FakeTorchServ
 def test_what_torchserve_forgot_with_a_dead_worker_is_asked_again(
     gateway: Gateway, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.backend.FORGOTTEN_S", 0.1)
+    monkeypatch.setattr("gateway.backend.FORGOTTEN_S", 0.0)
     torchserve.hold = threading.Event()
     before = torchserve.started
     answers: list[httpx.Response] = []
@@ -90,6 +90,9 @@ def test_what_torchserve_forgot_with_a_dead_worker_is_asked_again(
     assert torchserve.started == before + 1  # it may well be among those that wait
     torchserve.pending = 0
     until(lambda: torchserve.started == before + 2)
+    for seen in (77, 78):
+        torchserve.remaining = seen
+        until(lambda seen=seen: gateway.metric("lesion_queue_remaining") == seen)
     torchserve.hold.set()
     asking.join()
     assert answers[0].status_code == 200
