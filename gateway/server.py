@@ -6,6 +6,7 @@ limits, the bound on memory and the metrics are one truth. Who needs more runs m
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 import uvicorn
 
+from gateway import door
 from gateway.app import create
 from gateway.crowd import most_connections
 from gateway.logs import RequestLog
@@ -46,6 +48,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping")
+        for server in self.servers:
+            await door.empty(server)
+            server.close()
+        await asyncio.sleep(0)  # in which uvicorn is told of who was accepted last
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002

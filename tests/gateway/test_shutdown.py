@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -13,11 +14,17 @@ import time
 from collections.abc import Callable, Iterator
 
 import httpx
+import pytest
 
+from gateway import door
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import FakeTorchServe
 
 REQUEST = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nIMAGE"
+
+
+def until_the_end(client: socket.socket) -> bytes:
+    return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 def test_a_client_that_has_just_connected_is_still_served_when_stopping(gateway: Gateway) -> None:
@@ -27,10 +34,54 @@ def test_a_client_that_has_just_connected_is_still_served_when_stopping(gateway:
         gateway.signal(signal.SIGTERM)
         until(lambda: gateway.server.should_exit and not gateway.server.servers[0].is_serving())
         newcomer.sendall(REQUEST)
-        answer = b"".join(iter(lambda: newcomer.recv(65536), b""))
+        answer = until_the_end(newcomer)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"connection: close" in answer
     gateway.join()
+
+
+def test_who_is_connected_but_not_yet_accepted_is_answered_when_stopping(gateway: Gateway) -> None:
+    gateway.http.close()
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go.wait(20)
+        time.sleep(0.2)  # uvicorn looks for an end every 0.1 s: it does so before it looks for connections again
+
+    gateway.server.servers[0].get_loop().call_soon_threadsafe(hold)
+    assert held.wait(10)
+    with contextlib.ExitStack() as stack:
+        newcomers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=10)) for _ in range(8)
+        ]
+        gateway.signal(signal.SIGTERM)
+        for newcomer in newcomers:
+            newcomer.sendall(REQUEST)
+        go.set()
+        answers = [until_the_end(newcomer) for newcomer in newcomers]
+    assert [answer.split()[1] for answer in answers] == [b"200"] * len(newcomers)
+    gateway.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can keep newcomers out without turning others away")
+def test_nobody_new_gets_in_once_the_door_is_being_closed() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        writer.close()
+
+    async def close() -> None:
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        with socket.create_connection(address, timeout=10) as inside:
+            await door.empty(server)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, timeout=0.2)
+            server.close()
+            inside.sendall(b"asked\n")
+            assert await asyncio.to_thread(until_the_end, inside) == b"asked\n"
+
+    asyncio.run(close())
 
 
 @contextlib.contextmanager
@@ -52,7 +103,7 @@ def kept_while_stopping(gateway: Gateway) -> Iterator[socket.socket]:
 def test_a_request_that_crosses_the_end_of_a_kept_connection_is_answered(gateway: Gateway) -> None:
     with kept_while_stopping(gateway) as client:
         client.sendall(REQUEST)
-        answer = b"".join(iter(lambda: client.recv(65536), b""))
+        answer = until_the_end(client)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"connection: close" in answer
 
