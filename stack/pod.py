@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from stack import signals
 from stack.child import die_with_parent
 from stack.output import tell
 
@@ -81,11 +82,10 @@ def _clear_away(group: int) -> None:
 
 
 def run(commands: Mapping[str, Sequence[str]] = COMMANDS) -> int:
-    """Runs until SIGTERM, SIGINT or, unless nohup forbade that, the end of its terminal."""
+    """Runs until a signal asks for the end."""
     asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN):
-            signal.signal(number, lambda *_: asked.set())
+    for number in signals.of_end():
+        signal.signal(number, lambda *_: asked.set())
     programs = [Program(name, command) for name, command in commands.items()]
     for program in programs:
         program.start()

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from stack import archive, gateway, output, probe, scratch, torchserve
+from stack import archive, gateway, output, probe, scratch, signals, torchserve
 from stack.child import Child
 from stack.problem import BadSetting, Crashed, NotReady
 from stack.settings import ROOT, Settings
@@ -42,8 +42,8 @@ class Supervisor:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
+        for number in signals.of_end():
+            loop.add_signal_handler(number, self._stop, number)
         probe.require_free(self.settings.ports(self.with_gateway))
         if self.with_gateway:
             await self._check_gateway()
@@ -156,7 +156,9 @@ class Supervisor:
             else:
                 self._say(child.name, "stopped")
 
-    def _stop(self) -> None:
+    def _stop(self, number: signal.Signals) -> None:
+        if self.stopped.is_set() and number == signal.SIGHUP:  # a closing terminal sends one, its shell another
+            return
         if self.stopped.is_set():
             output.tell("\nstopping at once")
             for child in self.children:

@@ -25,7 +25,7 @@ from typing import Any, Self
 
 import yaml
 
-from stack import scratch
+from stack import scratch, signals
 from stack.child import die_with_parent
 
 HERE = Path(__file__).resolve().parent
@@ -175,16 +175,15 @@ class Monitor:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs both until Ctrl-C, SIGTERM, the end of one of them or, unless nohup forbade that, of the terminal."""
+    """Runs both until a signal asks for the end, or one of them ends."""
     options = _parser().parse_args(argv)
     targets = {"dermserve-gateway": options.gateway, "dermserve-torchserve": options.torchserve}
     for job, target in targets.items():
         if not _answers(f"http://{target}/metrics"):
             print(f"Nobody answers at http://{target}/metrics ({job}); is `make serve` running? Watching all the same.")
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN):
-            signal.signal(number, lambda *_: stop.set())
+    for number in signals.of_end():
+        signal.signal(number, lambda *_: stop.set())
     try:
         with Monitor(
             targets, port=options.port, alerts_port=options.alerts_port, scrape=options.scrape, hold=options.hold

@@ -132,6 +132,20 @@ def test_ctrl_c_while_it_starts(model_store: Path) -> None:
         assert serving.survivors() == []
 
 
+def test_the_end_of_the_terminal_is_told_twice_and_ends_it_in_order(model_store: Path) -> None:
+    with Serving(model_store) as serving:
+        serving.wait_ready()
+        serving.process.send_signal(signal.SIGHUP)
+        serving.wait_for("stopping: requests at work")
+        serving.process.send_signal(signal.SIGHUP)
+        assert serving.wait() == 0
+        assert [line.split()[0] for line in serving.lines if line.split()[1:] == ["stopped"]] == [
+            "gateway",
+            "torchserve",
+        ]
+        assert serving.survivors() == []
+
+
 INTERRUPTED = """
 import sys
 from stack import supervisor
