@@ -94,6 +94,10 @@ class Serving:
             self.lines.append(line)
         return code
 
+    def ends(self) -> list[str]:
+        """What it said to have stopped, in that order."""
+        return [line.split()[0] for line in self.lines if line.split()[1:] == ["stopped"]]
+
     def survivors(self) -> list[psutil.Process]:
         """Those of its processes that still run."""
         return [process for process in self.family if process.is_running() and process.status() != "zombie"]

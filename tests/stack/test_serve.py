@@ -95,8 +95,7 @@ def test_from_the_start_to_ctrl_c_under_load(model_store: Path) -> None:
         assert serving.wait() == 0
         load.finish()
         # The gateway's last answers need TorchServe.
-        ends = [line.split()[0] for line in serving.lines if line.split()[1:] == ["stopped"]]
-        assert ends == ["gateway", "torchserve"]
+        assert serving.ends() == ["gateway", "torchserve"]
         assert load.lost == []
         assert set(load.statuses) <= {200, 503}
         assert load.statuses.count(503) == 0 or load.statuses.index(503) > 50
@@ -139,10 +138,7 @@ def test_the_end_of_the_terminal_is_told_twice_and_ends_it_in_order(model_store:
         serving.wait_for("stopping: requests at work")
         serving.process.send_signal(signal.SIGHUP)
         assert serving.wait() == 0
-        assert [line.split()[0] for line in serving.lines if line.split()[1:] == ["stopped"]] == [
-            "gateway",
-            "torchserve",
-        ]
+        assert serving.ends() == ["gateway", "torchserve"]
         assert serving.survivors() == []
 
 
