@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
+import random
 import socket
 import urllib.request
 from collections.abc import Mapping
@@ -12,6 +14,8 @@ from typing import Any
 
 from stack.problem import NotReady, PortTaken
 
+# Below what Linux and other systems take for outgoing connections (from 32768 or 49152), and Kubernetes' NodePorts.
+QUIET_PORTS = range(16384, 30000)
 PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 
@@ -33,11 +37,13 @@ def require_free(ports: Mapping[str, int]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at the moment."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
+    """Ports that nobody listens on. The kernel gives them to no outgoing connection before somebody does."""
+    ports: list[int] = []
+    for port in random.SystemRandom().sample(QUIET_PORTS, len(QUIET_PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.append(port)
+        if len(ports) == count:
+            break
     return ports
 
 

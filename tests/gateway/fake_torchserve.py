@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 from typing import Any
 
 from aiohttp import web
+
+from stack.probe import free_ports
 
 NOTICE = "Research use only. Not a medical device."
 LEGEND = "Red marks what raised the score. No medical finding."
@@ -48,7 +49,7 @@ class FakeTorchServe:
     b"IMAGE 0.3 1,0,0"; b"IMAGE abstain" abstains; b"TRUNCATED" is refused; anything else is not an image."""
 
     def __init__(self) -> None:
-        self.inference_port, self.management_port = _free_port(), _free_port()
+        self.inference_port, self.management_port = free_ports(2)
         self.workers = ["READY", "READY"]
         self.starts = 0
         self.pids: dict[int, int] = {}  # of workers that are not those of the start
@@ -189,9 +190,3 @@ class FakeTorchServe:
 
 def _error(code: int, kind: str, message: str) -> web.Response:
     return web.json_response({"code": code, "type": kind, "message": message}, status=code)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stack.probe import free_ports
 from tests.gateway.conftest import until
 from tests.gateway.fake_torchserve import FakeTorchServe
-from tests.gateway.wire import free_port
 
 MIB = 2**20
 HELD_AT_MOST = 32 * MIB
@@ -31,7 +31,7 @@ class Process:
     """A gateway as a cluster runs it."""
 
     def __init__(self, torchserve: FakeTorchServe) -> None:
-        port = free_port()
+        [port] = free_ports(1)
         settings = {
             "PORT": str(port),
             "DERMSERVE_INFERENCE_URL": torchserve.inference_url,

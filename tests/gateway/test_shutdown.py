@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from gateway import door
+from stack.probe import free_ports
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import FakeTorchServe
 
@@ -131,9 +132,7 @@ class Process:
     """A gateway as a process of its own, and one client that waits for its answer."""
 
     def __init__(self, torchserve: FakeTorchServe, delay_s: float, deadline_s: int) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         environment = {
             **os.environ,

@@ -21,10 +21,3 @@ def read_all(connection: socket.socket) -> bytes:
 
 def problem(answer: bytes) -> tuple[bytes, str]:
     return answer.split(b" ", 2)[1], json.loads(answer.partition(b"\r\n\r\n")[2])["reason"]
-
-
-def free_port() -> int:
-    """One that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -15,6 +15,7 @@ import pytest
 from image.hooks.await_gateway import await_gateway, connections, state
 from image.hooks.drain import drain
 from image.hooks.first_process import await_handler, heeds_sigterm, tell
+from stack.probe import free_ports
 from tests.k8s.small_server import JsonHandler, SmallServer, running
 
 
@@ -45,19 +46,13 @@ def gateway() -> Iterator[Gateway]:
         yield server
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_drain_asks_and_tells_what_the_gateway_said(gateway: Gateway) -> None:
     assert drain(gateway.server_port) == 'drained: {"drained": true, "in_flight": 0}'
     assert gateway.draining
 
 
 def test_draining_a_gateway_that_is_gone_is_said() -> None:
-    assert drain(free_port(), patience_s=1).startswith("not drained: ")
+    assert drain(free_ports(1)[0], patience_s=1).startswith("not drained: ")
 
 
 def nobody() -> int:
@@ -94,7 +89,7 @@ def test_a_gateway_that_takes_no_more_but_still_asks_torchserve_is_not_gone() ->
         port = torchserve.getsockname()[1]
         seen: list[str] = []
         waiting = threading.Thread(
-            target=lambda: seen.append(await_gateway(free_port(), lambda: connections(port), 0.0, 20.0))
+            target=lambda: seen.append(await_gateway(free_ports(1)[0], lambda: connections(port), 0.0, 20.0))
         )
         with socket.create_connection(("127.0.0.1", port)), torchserve.accept()[0]:
             assert connections(port) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import threading
 import time
 from base64 import b64encode
@@ -20,6 +19,7 @@ from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Page, Resp
 from gateway.app import create
 from gateway.settings import Settings
 from lightning_module.datasets.rendering import lesion_jpeg
+from stack.probe import free_ports
 from tests.page.upstream import ArrangedTorchServe, answer
 from tests.torchserve import TorchServe
 
@@ -43,9 +43,7 @@ class Site:
     """The gateway in a thread; it can be stopped and started again on its port, as on a bad connection."""
 
     def __init__(self, upstream: ArrangedTorchServe | TorchServe, **settings: Any) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        [self.port] = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = Settings(
             port=self.port,
