@@ -23,6 +23,7 @@ ONLY_ESTABLISHED = (
 )
 HANDSHAKE_S = 0.02  # for who has been answered SYN-ACK, on this machine or near it
 PATIENCE_S = 1.0
+TURNS = 4  # of the loop, between the acceptance of a connection and its place among those that are served
 
 
 async def empty(server: asyncio.Server) -> None:
@@ -32,11 +33,11 @@ async def empty(server: asyncio.Server) -> None:
             _bolt(door)
             queue = select.poll()
             queue.register(door, select.POLLIN)
-            now = time.monotonic()
-            settled, end = now + HANDSHAKE_S, now + PATIENCE_S
-            while now < settled or (queue.poll(0) and now < end):
+            settled, end = time.monotonic() + HANDSHAKE_S, time.monotonic() + PATIENCE_S
+            quiet = 0
+            while (now := time.monotonic()) < settled or (quiet < TURNS and now < end):
+                quiet = 0 if queue.poll(0) else quiet + 1
                 await asyncio.sleep(0)  # in which the loop accepts
-                now = time.monotonic()
 
 
 def _bolt(door: socket.socket) -> None:

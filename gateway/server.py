@@ -6,7 +6,6 @@ limits, the bound on memory and the metrics are one truth. Who needs more runs m
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import signal
@@ -51,7 +50,6 @@ class Server(uvicorn.Server):
         for server in self.servers:
             await door.empty(server)
             server.close()
-        await asyncio.sleep(0)  # in which uvicorn is told of who was accepted last
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
