@@ -50,7 +50,7 @@ def main() -> int:
         comparisons.append(comparison)
     page = report.write(chosen.output, comparisons, cores)
     print(page.read_text(encoding="utf-8"))
-    verdicts = [verdict for one in comparisons for verdict in targets.judge(one.rows, one.breakdown)]
+    verdicts = [verdict for one in comparisons for verdict in targets.judge(one.rows, one.alone, one.crowded)]
     return 1 if any(verdict.met is False for verdict in verdicts) else 0
 
 

@@ -20,7 +20,8 @@ from bench.cores import Cores
 from bench.materials import Materials
 from bench.system import System
 
-CONCURRENCY = (1, 8, 32)
+CROWD = 32
+CONCURRENCY = (1, 8, CROWD)
 # Stock TorchServe crops whole pixels, decodes in full and computes in fp32; ours is int8 and decodes scaled.
 TOLERANCE = {systems.STOCK: 0.25, systems.STOCK_ONE: 0.25}
 SAME = 1e-3
@@ -69,7 +70,8 @@ class Comparison:
         self.rows: list[Row] = []
         self.expected: dict[str, list[float | None]] = {}
         self.differences: dict[str, float] = {}
-        self.breakdown: stages.Breakdown | None = None
+        self.alone: stages.Breakdown | None = None
+        self.crowded: stages.Breakdown | None = None
         self.memory: dict[str, float] = {}
 
     def run(self, chosen: frozenset[str]) -> None:
@@ -88,7 +90,7 @@ class Comparison:
             for system in running:
                 if system.name == systems.OURS:
                     self.memory = system.memory()
-                    self.breakdown = self._break_down(system)
+                    self.alone, self.crowded = self._break_down(system, 1), self._break_down(system, CROWD)
         if systems.STOCK in chosen:
             self._measure_alone(systems.stock(self.materials, self.cores, threads=None))
 
@@ -154,12 +156,14 @@ class Comparison:
         told = yaml.safe_load((systems.ROOT / "model-config.yaml").read_text())
         return int(told["batchSize"])
 
-    def _break_down(self, ours: System) -> stages.Breakdown:
+    def _break_down(self, ours: System, concurrency: int) -> stages.Breakdown:
+        """Of a lone request the time that it takes; in a crowd, which keeps all cores busy, its share of theirs."""
         metrics = f"http://127.0.0.1:{ours.environment['DERMSERVE_METRICS_PORT']}/metrics"
         bodies = next(iter(self.payloads.values()))
         before = stages.read(metrics)
-        sample = load.drive(ours.url, bodies, 1, self.plan.seconds, warm_up=0)
-        return stages.Breakdown.between(before, stages.read(metrics), sample)
+        sample = load.drive(ours.url, bodies, concurrency, self.plan.seconds, warm_up=0)
+        busy = 1 if concurrency == 1 else len(self.cores.serving)
+        return stages.Breakdown.between(before, stages.read(metrics), busy * sample.seconds / len(sample.latencies))
 
     def _add(self, size: str, system: str, concurrency: int, turn: int, sample: load.Sample, memory: float) -> None:
         row = Row(

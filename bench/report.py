@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from bench.comparison import Comparison, Row, medians
+from bench.comparison import CROWD, Comparison, Row, medians
 from bench.cores import Cores
 from bench.payloads import SIZES
 from bench.targets import MODEL, judge
@@ -43,7 +43,7 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
         lines += ["", *_checks(comparison)]
         if comparison.materials.name == MODEL:
             lines += ["", "Targets:", ""]
-            lines += [f"- {verdict}" for verdict in judge(comparison.rows, comparison.breakdown)]
+            lines += [f"- {verdict}" for verdict in judge(comparison.rows, comparison.alone, comparison.crowded)]
     return [*lines, "", "![answers a second](speed.png)"]
 
 
@@ -62,11 +62,14 @@ def _table(rows: Sequence[Row]) -> list[str]:
 def _checks(comparison: Comparison) -> list[str]:
     lines = ["Largest difference between a system's probabilities and ours:", ""]
     lines += [f"- {where}: {worst:.4f}" for where, worst in comparison.differences.items()]
-    if comparison.breakdown:
-        told = comparison.breakdown
-        lines += ["", f"One request alone takes {told.whole:.2f} ms: "]
-        parts = [f"{name} {spent:.2f} ms" for name, spent in told.stages.items()]
-        lines[-1] += ", ".join([*parts, f"HTTP, Java and the way to the worker {told.rest:.2f} ms"]) + "."
+    for told, whose in (
+        (comparison.alone, "One request alone takes {:.2f} ms: "),
+        (comparison.crowded, f"With {CROWD} at once the cores spend {{:.2f}} ms on each: "),
+    ):
+        if told:
+            parts = [f"{name} {spent:.2f} ms" for name, spent in told.stages.items()]
+            parts.append(f"HTTP, Java and the way to the worker {told.rest:.2f} ms")
+            lines += ["", whose.format(told.whole) + ", ".join(parts) + "."]
     if comparison.memory:
         each = ", ".join(f"{name} {size:.0f} MiB" for name, size in comparison.memory.items())
         lines += ["", f"Resident memory after the load: {each}; together {sum(comparison.memory.values()):.0f} MiB."]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.load import Sample
-
 SUM = "lesion_stage_seconds_sum"
 ANSWERED = "ts_inference_requests_total"
 
@@ -30,18 +28,17 @@ def read(url: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Milliseconds of one request that nobody else disturbs."""
+    """Milliseconds that a request takes, and those of them that each stage does."""
 
     stages: dict[str, float]
     whole: float
 
     @classmethod
-    def between(cls, before: Mapping[str, float], after: Mapping[str, float], sample: Sample) -> Breakdown:
-        """The difference of two readings, over the requests between them."""
+    def between(cls, before: Mapping[str, float], after: Mapping[str, float], seconds: float) -> Breakdown:
+        """The difference of two readings, over the requests between them, of which each took so many seconds."""
         requests = after["requests"] - before["requests"]
         spent = {name: value - before.get(name, 0.0) for name, value in after.items() if name != "requests"}
-        mean = sum(sample.latencies) / len(sample.latencies)
-        return cls({name: 1000 * seconds / requests for name, seconds in spent.items()}, 1000 * mean)
+        return cls({name: 1000 * total / requests for name, total in spent.items()}, 1000 * seconds)
 
     @property
     def rest(self) -> float:

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from bench import report, systems, targets
 from bench.comparison import Comparison, Row, probability
 from bench.cores import Cores
-from bench.load import Sample
 from bench.stages import Breakdown
 
 ROW = Row(
@@ -48,33 +47,34 @@ def rows() -> list[Row]:
 
 
 def test_ratios_are_judged_by_the_targets() -> None:
-    verdicts = targets.judge(rows(), None)
-    assert [verdict.met for verdict in verdicts] == [True, True, True, True, None, None, False, True]
+    verdicts = targets.judge(rows(), None, None)
+    assert [verdict.met for verdict in verdicts] == [True, True, True, True, None, None, None, False, True]
     assert verdicts[0].found == pytest.approx(0.9)
     assert verdicts[3].found == pytest.approx(7.0 / 6.5)
     assert "not measured" in str(verdicts[4])
-    assert verdicts[6].found == pytest.approx(0.8)
-    assert verdicts[7].found == pytest.approx(1.2)
+    assert verdicts[7].found == pytest.approx(0.8)
+    assert verdicts[8].found == pytest.approx(1.2)
 
 
 def test_a_missed_target_is_said() -> None:
     slow = [replace(row, rate=400.0) if row.system == systems.OURS else row for row in rows()]
-    assert str(targets.judge(slow, None)[0]).endswith("0.80 MISSED")
+    assert str(targets.judge(slow, None, None)[0]).endswith("0.80 MISSED")
 
 
 def test_other_models_are_not_judged() -> None:
     shipped = [replace(row, model="shipped") for row in rows()]
-    assert {verdict.met for verdict in targets.judge(shipped, None)} == {None}
+    assert {verdict.met for verdict in targets.judge(shipped, None, None)} == {None}
 
 
 def test_the_breakdown_adds_up() -> None:
     before = {"decode": 1.0, "inference": 2.0, "requests": 100.0}
     after = {"decode": 1.3, "inference": 2.2, "quality": 0.05, "requests": 200.0}
-    told = Breakdown.between(before, after, Sample(1.0, [0.007] * 100))
+    told = Breakdown.between(before, after, 0.007)
     assert told.stages == pytest.approx({"decode": 3.0, "inference": 2.0, "quality": 0.5})
     assert told.rest == pytest.approx(1.5)
     assert told.share("quality") == pytest.approx(0.5 / 7)
-    assert targets.judge([], told)[5].met
+    crowded = Breakdown.between(before, after, 0.005)
+    assert [verdict.met for verdict in targets.judge([], told, crowded)[5:7]] == [True, False]
 
 
 def test_the_page_the_table_and_the_plot(tmp_path: Path) -> None:
@@ -82,12 +82,14 @@ def test_the_page_the_table_and_the_plot(tmp_path: Path) -> None:
         rows=rows(),
         materials=SimpleNamespace(name="resnet18", manifest=SimpleNamespace(geometry=SimpleNamespace(size=224))),
         differences={"Flask + gunicorn, 600x450": 0.0},
-        breakdown=Breakdown({"decode": 3.0}, 7.0),
+        alone=Breakdown({"decode": 3.0}, 7.0),
+        crowded=Breakdown({"decode": 2.0}, 5.0),
         memory={"java 1": 220.0, "python 2": 150.0},
     )
     page = report.write(tmp_path, [cast(Comparison, comparison)], CORES).read_text()
     assert "| 600x450 | dermserve | 32 | 450 | 70.0 | 90.0 | 0 | 700 |" in page
     assert "together 370 MiB" in page
+    assert "With 32 at once the cores spend 5.00 ms on each: decode 2.00 ms, HTTP, Java" in page
     assert "2 cores serve, the load generator has 2 others" in page
     with (tmp_path / "measurements.csv").open() as stream:
         told = list(csv.DictReader(stream))
@@ -106,7 +108,8 @@ def test_the_plot_shows_the_image_that_is_sent_at_every_concurrency(
         rows=[replace(ROW, payload="1024x768", concurrency=8), *several],
         materials=SimpleNamespace(name="resnet18", manifest=SimpleNamespace(geometry=SimpleNamespace(size=224))),
         differences={},
-        breakdown=None,
+        alone=None,
+        crowded=None,
         memory={},
     )
     report.write(tmp_path, [cast(Comparison, comparison)], CORES)
