@@ -15,6 +15,8 @@ from handler.errors import NotAnImage
 with warnings.catch_warnings():
     # TorchServe reads its own version and leaves the file open.
     warnings.simplefilter("ignore", ResourceWarning)
+    from ts.context import Context, RequestProcessor
+
     from handler import lesion_handler
 
 
@@ -51,3 +53,19 @@ def test_metrics_that_cannot_be_told_cost_no_answer_and_are_told_to_be_lost(capl
     handler.afterwards.shutdown(wait=True)
     assert "not_an_image" in answer
     assert "metrics of a batch are lost" in caplog.text
+
+
+def test_explanations_are_asked_for_all_of_a_batch_by_the_method_of_that_name() -> None:
+    asked: list[tuple[list[bytes], bool]] = []
+
+    def predict(items: list[bytes], *, explain: bool = False) -> list[NotAnImage]:
+        asked.append((items, explain))
+        return [NotAnImage("The body is not an image.")] * len(items)
+
+    handler: Any = lesion_handler.LesionHandler()
+    handler.predictor = SimpleNamespace(predict=predict, timings={})
+    handler.afterwards = SimpleNamespace(submit=lambda *_: None)
+    context = Context("lesion", "", {}, 2, None, None)
+    context.request_processor = [RequestProcessor({}), RequestProcessor({})]
+    assert len(handler.explain_handle([{"body": b"one"}, {"body": b"two"}], context)) == 2
+    assert asked == [([b"one", b"two"], True)]
