@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.comparison import CROWD, Comparison, Row, medians
 from bench.cores import Cores
 from bench.payloads import SIZES
+from bench.systems import ROOT
 from bench.targets import MODEL, judge
 from handler.backends import processor
 
@@ -32,7 +35,8 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
     lines = [
         "# Speed",
         "",
-        f"Written by `make bench`. {processor.name()}; {cores}. Closed loop: every connection asks again as soon as",
+        f"Written by `make bench` on {datetime.now(UTC):%d %B %Y}, commit {_commit()}. {processor.name()}; {cores}.",
+        "Closed loop: every connection asks again as soon as",
         "it is answered. All systems are up and asked in turn, in several rounds; a figure is the median over rounds,",
         "the ratio of a target the median of the ratios within a round. Compare figures within one run only.",
         "A rate of 0 means that nothing was answered while it was measured.",
@@ -45,6 +49,14 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
             lines += ["", "Targets:", ""]
             lines += [f"- {verdict}" for verdict in judge(comparison.rows, comparison.alone, comparison.crowded)]
     return [*lines, "", "![answers a second](speed.png)"]
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
