@@ -226,3 +226,14 @@ def test_the_metric_says_what_readyz_says_between_two_looks_too(start: Start) ->
     gateway.server.traffic.drain()
     assert gateway.metric("gateway_ready") == 0
     assert not gateway.ready()
+
+
+def test_a_model_server_that_was_away_is_asked_again_which_model_it_has(
+    start: Start, torchserve: FakeTorchServe
+) -> None:
+    gateway = start(model_refresh_s=3600)
+    before = torchserve.descriptions
+    torchserve.stop()
+    until(lambda: not gateway.ready())
+    torchserve.start()
+    until(lambda: torchserve.descriptions > before)
