@@ -218,3 +218,22 @@ def test_drain_is_refused_at_an_address_that_is_not_loopback(start: Start) -> No
         own = probe.getsockname()[0]
     gateway = start(gateway_host="0.0.0.0")
     assert httpx.post(f"http://{own}:{gateway.port}/drain").status_code == 403
+
+
+def test_the_metric_says_what_readyz_says_between_two_looks_too(start: Start) -> None:
+    gateway = start(poll_interval_s=3600, stale_after_s=7200)
+    assert gateway.metric("gateway_ready") == 1
+    gateway.server.traffic.drain()
+    assert gateway.metric("gateway_ready") == 0
+    assert not gateway.ready()
+
+
+def test_a_model_server_that_was_away_is_asked_again_which_model_it_has(
+    start: Start, torchserve: FakeTorchServe
+) -> None:
+    gateway = start(model_refresh_s=3600)
+    before = torchserve.descriptions
+    torchserve.stop()
+    until(lambda: not gateway.ready())
+    torchserve.start()
+    until(lambda: torchserve.descriptions > before)

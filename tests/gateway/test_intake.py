@@ -104,3 +104,9 @@ def test_where_nobody_is_too_slow_the_newcomer_is_told_to_come_back(start: Start
         assert (answer.status_code, answer.json()["reason"]) == (429, "busy")
     for connection in others:
         connection.close()
+
+
+def test_bodies_that_have_arrived_take_no_room_of_those_to_come(start: Start) -> None:
+    gateway = start(max_in_flight=1)
+    answers = [gateway.predict() for _ in range(3 * intake.RECEIVERS)]
+    assert {answer.status_code for answer in answers} == {200}

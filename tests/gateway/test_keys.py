@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -182,3 +183,26 @@ def test_a_file_without_a_key_is_told(tmp_path: Path, caplog: pytest.LogCaptureF
     path.write_text("# nobody yet\n")
     assert read(path, 5) == []
     assert "has no key" in caplog.text
+
+
+def test_a_key_that_takes_the_place_of_another_is_noticed_though_the_file_is_as_long_as_before(keys_file: Path) -> None:
+    os.utime(keys_file, (0, 0))
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    assert keys.recognise(None, "secret") == "clinic"
+    keys_file.write_text(keys_file.read_text().replace(DIGEST, hashlib.sha256(b"another").hexdigest()))
+    now = 1.0
+    assert keys.recognise(None, "another") == "clinic"
+    with pytest.raises(Problem):
+        keys.recognise(None, "secret")
+
+
+def test_another_limit_holds_as_soon_as_the_file_is_read_again(keys_file: Path) -> None:
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    keys.admit(None, "secret")
+    keys_file.write_text(f"clinic:{DIGEST}:1\n")
+    now = 1.0
+    keys.admit(None, "secret")
+    with pytest.raises(Problem, match="may send 1 images a minute"):
+        keys.admit(None, "secret")

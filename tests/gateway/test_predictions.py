@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.gateway.conftest import Gateway
+from gateway.app import create
+from tests.gateway.conftest import Gateway, quick
 from tests.gateway.fake_torchserve import LEGEND, FakeTorchServe, prediction
 
 Start = Callable[..., Gateway]
@@ -186,3 +189,22 @@ def test_manifest_and_card_come_from_the_handler_and_are_kept(gateway: Gateway, 
         assert answer.json()["manifest"]["architecture"] == "resnet18"
         assert answer.json()["card"].startswith("# Lesion")
     assert torchserve.descriptions == 1
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.2])
+def test_whoever_has_called_the_application_is_left_alone_after_the_answer(
+    torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch, delay: float
+) -> None:
+    watch_after = 0.1
+    monkeypatch.setattr("gateway.api.WATCH_AFTER_S", watch_after)
+    torchserve.delay = delay
+
+    async def ask() -> httpx.Response:
+        app = create(quick(torchserve))
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
+        async with app.router.lifespan_context(app), client as http:
+            answer = await http.post("/v1/predict", content=b"IMAGE 0.3")
+            await asyncio.sleep(1.5 * watch_after)
+            return answer
+
+    assert asyncio.run(ask()).json() == prediction(0.3)

@@ -103,6 +103,21 @@ def test_a_connection_that_the_server_ends_is_not_used_again() -> None:
     assert run(play, closing, OK).connections == 2
 
 
+@pytest.mark.parametrize(("more", "most_idle"), [(b"\r\nconnection: close", 128), (b"", 0)])
+def test_a_connection_that_is_not_to_be_used_again_is_ended(
+    monkeypatch: pytest.MonkeyPatch, more: bytes, most_idle: int
+) -> None:
+    monkeypatch.setattr("gateway.upstream.MOST_IDLE", most_idle)
+
+    async def play(pool: Pool, server: Server) -> None:
+        await post(pool)
+        async with asyncio.timeout(5):
+            while not server.writers[0].is_closing():
+                await asyncio.sleep(0.001)
+
+    run(play, OK.replace(b"\r\n\r\n", more + b"\r\n\r\n"))
+
+
 def test_an_idle_connection_that_has_died_is_not_used_again() -> None:
     async def play(pool: Pool, server: Server) -> None:
         await post(pool)

@@ -170,6 +170,23 @@ def test_a_profile_of_greys_is_applied(kind: str) -> None:
     assert read(data).getpixel((9, 9)) == pytest.approx((128, 128, 128), abs=4)
 
 
+def red_ink_profile() -> bytes:
+    """Of a press whose every ink is red."""
+    ramp, paper, ink = bytes(range(256)), bytes([255, 128, 128]), bytes([136, 208, 195])
+    unity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    table = b"mft1\0\0\0\0\4\3\2\0" + unity + 4 * ramp + paper + 15 * ink + 3 * ramp
+    head = struct.pack(">I4sI4s4s4s12x4s", 144 + len(table), b"test", 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp")
+    white = bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return (head + white).ljust(128, b"\0") + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+
+
+def test_a_profile_of_inks_is_applied() -> None:
+    cyan = Image.new("CMYK", (64, 64), (255, 0, 0, 0))
+    assert read(encoded(cyan, "TIFF")).getpixel((9, 9)) == (0, 255, 255)
+    red, green, blue = read(encoded(cyan, "TIFF", icc_profile=red_ink_profile())).getpixel((9, 9))
+    assert red > 60 > max(green, blue)
+
+
 def test_a_tiff_in_one_strip_however_long_is_read() -> None:
     whole = plain_tiff(bytes((200, 100, 50)) * 64 * 64, 8, 2, channels=3)
     endless = whole.replace(struct.pack("<HHII", 278, 3, 1, 64), struct.pack("<HHII", 278, 4, 1, 2**32 - 1))

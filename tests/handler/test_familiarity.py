@@ -91,3 +91,9 @@ def test_a_lesion_lit_from_another_side_than_those_it_was_fitted_on_is_as_famili
     for side in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.TRANSVERSE):
         turned = np.stack([lit(seed, side) for seed in range(200, 230)])
         assert (known.score(np.zeros((30, 4), np.float32), turned) < 0.01).mean() < 0.3, side
+
+
+def test_what_looks_as_usual_as_can_be_does_not_make_up_for_strange_features(reference: FamiliarityReference) -> None:
+    usual = reference.views["appearance"].mean[None]
+    assert reference.score(np.zeros((1, 4), np.float32), usual)[0] > 0.5
+    assert reference.score(np.full((1, 4), 12.0, np.float32), usual)[0] < 0.01

@@ -139,3 +139,20 @@ def test_a_jpeg_is_decoded_large_enough_for_the_middle_that_a_crop_sees(sigmoid_
     assert isinstance(jpeg, Prediction)
     assert isinstance(png, Prediction)
     assert jpeg.quality.sharpness > 0.9 * png.quality.sharpness
+
+
+def test_the_label_is_that_of_the_probability_that_is_told(
+    sigmoid_bundle: Path, edited: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest.update(familiarity=None, temperature=1.0)
+        for threshold in manifest["thresholds"]:
+            threshold["value"] = 0.5
+
+    predictor = Predictor.load(edited(sigmoid_bundle, change), "fp32", threads=1)
+    features = np.zeros((1, 4, 4, 8), np.float32)
+    just_below = backends.Output(np.array([[-1e-6]], np.float32), features)
+    monkeypatch.setattr(predictor.backend, "infer", lambda _: just_below)
+    [answer] = predictor.predict([encoded(drawing.lesion(1))])
+    assert isinstance(answer, Prediction)
+    assert (answer.probability, answer.threshold, answer.label) == (0.5, 0.5, "malignant")

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightning_module.metrics import Interval
+from lightning_module.metrics import Interval, Scores
 from lightning_module.report import Report, compose
 from lightning_module.robustness import Robustness
+from lightning_module.subgroups import age_band, by_diagnosis
 from tests.lightning_module import evaluated
 from tests.lightning_module.rendered import REACHED, rendered_card, rendered_page
 
@@ -167,3 +168,15 @@ def test_nothing_is_claimed_of_lesions_and_patients_that_the_data_does_not_name(
         for claim in ("No image lies", "80 images of 80", "test images of"):
             assert claim not in text
             assert claim not in page
+
+
+def test_an_age_at_the_edge_of_two_bands_belongs_to_the_older() -> None:
+    ages = pd.Series([0, 29, 30, 44, 45, 59, 60, 74, 75, 120, None])
+    younger = ["under 30"] * 2 + ["30 to 44"] * 2 + ["45 to 59"] * 2
+    assert age_band(ages).fillna("?").tolist() == [*younger, "60 to 74", "60 to 74", "75 and over", "75 and over", "?"]
+
+
+def test_a_diagnosis_scored_at_the_threshold_is_called_malignant() -> None:
+    scores = Scores(np.array([True, False]), np.array([0.5, 0.4]), np.array(["1", "2"]))
+    melanoma, naevus = by_diagnosis(pd.DataFrame({"diagnosis": ["mel", "nv"]}), scores, 0.5, replicates=5)
+    assert (melanoma.called_malignant.value, naevus.called_malignant.value) == (1.0, 0.0)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from lightning_module.__main__ import main
+from lightning_module.callbacks import AtomicCheckpointIO, TorchCheckpointIO
 from lightning_module.datasets import synthetic
 from lightning_module.module import LesionModule
 from tests.lightning_module.training import CONFIGS, QUICK, ROOT, arguments, training
@@ -127,8 +128,6 @@ def test_a_run_killed_at_any_moment_resumes_by_itself(
 
 
 def test_a_checkpoint_is_never_seen_half_written(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lightning_module.callbacks import AtomicCheckpointIO, TorchCheckpointIO
-
     before = (finished / "last.ckpt").read_bytes()
 
     def killed(_: object, __: object, path: Path, ___: object = None) -> None:
@@ -139,6 +138,16 @@ def test_a_checkpoint_is_never_seen_half_written(finished: Path, monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         AtomicCheckpointIO().save_checkpoint({}, finished / "last.ckpt")
     assert (finished / "last.ckpt").read_bytes() == before
+
+
+def test_who_reads_a_checkpoint_while_the_next_is_saved_reads_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
+    with path.open("rb") as opened:
+        AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
+        assert torch.load(opened, weights_only=True) == {"epoch": 1}
+    assert torch.load(path, weights_only=True) == {"epoch": 2}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_test_and_validate_use_the_best_checkpoint(

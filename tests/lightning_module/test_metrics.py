@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics as reference
 
 from lightning_module.metrics import (
@@ -10,6 +11,8 @@ from lightning_module.metrics import (
     bootstrap,
     bootstrap_samples,
     calibration,
+    decisions,
+    denominators,
     ece_if_calibrated,
     everything,
     ranking,
@@ -63,7 +66,7 @@ def test_a_single_class_leaves_the_ranking_undefined() -> None:
 
 
 def test_bootstrap_draws_whole_groups() -> None:
-    group = np.array(["a", "a", "a", "b", "b", "c"])
+    group = np.array(["a", "b", "a", "c", "b", "a"])
     for rows in bootstrap_samples(group, replicates=50):
         drawn = group[rows]
         for name, size in (("a", 3), ("b", 2), ("c", 1)):
@@ -144,3 +147,41 @@ def test_lesions_of_many_images_leave_more_of_the_calibration_error_to_chance() 
 
 def test_what_is_rounded_to_zero_has_no_minus() -> None:
     assert Interval(value=-0.0001, low=-0.0123, high=0.0).text() == "0.000 [-0.012, 0.000]"
+
+
+def calls(malignant: list[float], benign: list[float], images_a_lesion: int) -> Scores:
+    """Lesions with so many images each, scored so."""
+    probability = np.repeat([*malignant, *benign], images_a_lesion)
+    truth = np.arange(len(probability)) < len(malignant) * images_a_lesion
+    return Scores(truth, probability, (np.arange(len(probability)) // images_a_lesion).astype(str))
+
+
+def assert_exact(interval: Interval, found: int, lesions: int) -> None:
+    low, high = binomtest(found, lesions).proportion_ci(method="exact")
+    assert (interval.value, interval.low, interval.high) == pytest.approx((found / lesions, low, high))
+
+
+def test_a_share_of_none_or_all_has_the_exact_interval_of_the_lesions_it_is_a_share_of() -> None:
+    sure = calls([0.9] * 10 + [0.1] * 2, [0.1] * 6, images_a_lesion=3)
+    found = bootstrap(sure, lambda drawn: decisions(drawn, 0.5), 50, shares=denominators(sure, 0.5))
+    assert_exact(found["ppv"], 10, 10)
+    assert_exact(found["specificity"], 6, 6)
+    wrong = calls([0.1] * 10, [0.9] * 6 + [0.1], images_a_lesion=3)
+    found = bootstrap(wrong, lambda drawn: decisions(drawn, 0.5), 50, shares=denominators(wrong, 0.5))
+    assert_exact(found["sensitivity"], 0, 10)
+    assert_exact(found["ppv"], 0, 6)
+
+
+def test_a_replicate_in_which_a_number_is_not_defined_counts_for_nothing() -> None:
+    few = calls([0.9, 0.7], [0.2] * 6, images_a_lesion=1)
+
+    def of_the_malignant(drawn: Scores) -> dict[str, float]:
+        return {"mean": float(drawn.probability[drawn.truth].mean()) if drawn.truth.any() else float("nan")}
+
+    found = bootstrap(few, of_the_malignant, 200)["mean"]
+    assert (found.low, found.high) == (pytest.approx(0.7), pytest.approx(0.9))
+
+
+def test_what_is_the_same_in_every_replicate_has_no_interval_that_would_look_certain() -> None:
+    told_apart = calls([0.9, 0.8, 0.7], [0.1, 0.2, 0.3], images_a_lesion=1)
+    assert bootstrap(told_apart, ranking, 50)["auroc"] == Interval(value=1.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -40,3 +42,16 @@ def test_only_weights_decay_and_neither_biases_nor_batch_norms() -> None:
     for name, parameter in module.network.named_parameters():
         assert decay[parameter] == pytest.approx(0.3 if parameter.ndim > 1 else 0.0), name
     assert {0.0, 0.3} <= set(decay.values())
+
+
+def test_the_rarer_a_class_the_more_an_image_of_it_weighs_and_all_together_as_much_as_without_weights() -> None:
+    module: Any = LesionModule(
+        "small_cnn", weights=None, view={"size": 32}, head="softmax", loss="cross_entropy", class_weights=0.5
+    )
+    frame = pd.DataFrame({"malignant": [False, True]})
+    data = SimpleNamespace(table=SimpleNamespace(frame=frame), train_rows=np.arange(2), class_counts=lambda: [400, 25])
+    module.trainer = SimpleNamespace(datamodule=data)
+    module.setup("fit")
+    common, rare = module.loss.class_weights.tolist()
+    assert rare / common == pytest.approx(4)
+    assert 400 * common + 25 * rare == pytest.approx(425)

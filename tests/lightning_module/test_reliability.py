@@ -57,6 +57,12 @@ def test_images_of_few_lesions_give_no_verdict() -> None:
     assert found.excess.text() == "0.150"
 
 
+def test_four_benign_images_are_too_few_for_a_verdict_however_many_are_malignant() -> None:
+    found = reliability.by_range(scores([0.35] * 40, [True] * 36 + [False] * 4), 300)[3]
+    assert found.excess.text() == "-0.550"
+    assert found.verdict is None
+
+
 @pytest.fixture(scope="module")
 def missing_the_middle() -> tuple[Report, Report]:
     """A report on scores that are all 0.65, half of the images malignant; and one on scores as clear as the truth."""

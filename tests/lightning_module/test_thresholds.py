@@ -22,6 +22,14 @@ def test_is_the_highest_that_reaches_the_sensitivity(table: Scores, wanted: floa
     assert at_sensitivity(table, wanted) == threshold
 
 
+def test_the_share_is_counted_in_whole_lesions_and_not_in_what_a_float_makes_of_it() -> None:
+    for count in range(100, 2001, 100):
+        probability = np.linspace(1, 0, count)
+        all_malignant = Scores(np.ones(count, bool), probability, np.arange(count).astype(str))
+        for percent in (7, 55, 80, 90, 95):
+            assert at_sensitivity(all_malignant, percent / 100) == probability[count * percent // 100 - 1]
+
+
 def test_ties_are_all_found(table: Scores) -> None:
     tied = Scores(table.truth, np.full(len(table), 0.5), table.group)
     assert at_sensitivity(tied, 0.5) == 0.5

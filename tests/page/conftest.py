@@ -164,6 +164,15 @@ def site(upstream: ArrangedTorchServe) -> Iterator[Site]:
     site.stop()
 
 
+@pytest.fixture
+def fragile(upstream: ArrangedTorchServe) -> Iterator[Site]:
+    """A gateway of its own, for tests that stop it."""
+    site = Site(upstream)
+    site.start()
+    yield site
+    site.stop()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Ends with its module: while Playwright runs, no other test of this thread could run an event loop."""

@@ -228,3 +228,23 @@ def test_remove_all_leaves_nothing_in_the_views_that_are_hidden(desk: Visitor, l
     page.get_by_role("button", name="Remove all").click()
     heading(page, "Look closer at a skin lesion")
     assert "a.jpg" not in page.content()
+
+
+def test_of_an_image_that_was_removed_while_it_was_sent_nothing_is_told(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    desk.choose(lesion("kept.jpg", 0.04))
+    heading(page, "Below the threshold")
+    held: list[Route] = []
+    page.route("**/v1/predict", lambda route: held.extend([route]), times=1)
+    desk.drop(lesion("gone.jpg", 0.3))
+    page.get_by_role("button", name="Remove gone.jpg").click()
+    page.evaluate(
+        "said = []; new MutationObserver(() => said.push(document.querySelector('#announcer').textContent))"
+        ".observe(document.querySelector('#announcer'), { childList: true })"
+    )
+    with page.expect_response("**/v1/predict") as answered:
+        held[0].fallback()
+    answered.value.finished()
+    desk.drop(lesion("later.jpg", 0.3))
+    expect(page.locator("#announcer")).to_have_text("later.jpg: Above the threshold, 30 %")
+    assert page.evaluate("said") == ["later.jpg added", "later.jpg: Above the threshold, 30 %"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,6 @@ from tests.page.conftest import SIZES, Lesions, Site, Visitor, heading
 from tests.page.upstream import ArrangedTorchServe
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def fragile(upstream: ArrangedTorchServe) -> Iterator[Site]:
-    """A gateway of its own, for tests that stop it."""
-    site = Site(upstream)
-    site.start()
-    yield site
-    site.stop()
 
 
 @pytest.mark.parametrize("size", list(SIZES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.page.conftest import Lesions, Site, Visitor, heading
 from tests.page.upstream import ArrangedTorchServe
@@ -118,3 +118,29 @@ def test_images_too_large_to_compare_lead_back_to_the_list(
         expect(page.get_by_role("link", name="Back to the images")).to_have_attribute("href", "#/")
     finally:
         small.stop()
+
+
+def test_a_late_answer_about_fewer_images_does_not_replace_that_about_all(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    held: list[Route] = []
+    page.route("**/v1/compare", lambda route: held.extend([route]), times=1)
+    desk.choose(lesion("a.jpg", 0.1), lesion("b.jpg", 0.2))
+    compare = page.get_by_role("link", name="Same patient: compare")
+    compare.click()
+    expect(page.get_by_text("Comparing …")).to_be_visible()
+    page.get_by_role("link", name="All images").click()
+    desk.choose(lesion("c.jpg", 0.3))
+    heading(page, "3 images · 2 above the threshold · 1 below")
+    compare.click()
+    ranked = page.locator(".ranked")
+    expect(ranked).to_have_count(3)
+    page.evaluate(
+        "redrawn = 0; new MutationObserver(() => redrawn++)"
+        ".observe(document.querySelector('#view-compare'), { childList: true })"
+    )
+    with page.expect_response("**/v1/compare") as late:
+        held[0].fallback()
+    late.value.finished()
+    desk.drop(lesion("d.jpg", 0.04))
+    heading(page, "4 images")
+    assert page.evaluate("redrawn") == 0

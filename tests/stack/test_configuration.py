@@ -85,6 +85,10 @@ def test_a_java_without_memory_ends_and_its_buffers_come_in_small_chunks() -> No
     assert page << int(order) <= 2**20
 
 
+def test_a_lone_image_hardly_waits_for_others_to_share_its_pass() -> None:
+    assert int(MODEL["maxBatchDelay"]) <= 5
+
+
 def test_memory_and_queue_are_bounded() -> None:
     assert re.search(r"-Xmx\d+[mg]", CONFIG["vmargs"])
     assert "-XX:MaxDirectMemorySize=" in CONFIG["vmargs"]

@@ -38,9 +38,19 @@ def unready(*failing: str) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        serving.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def test_a_proxy_of_the_environment_is_not_asked_about_our_own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{probe.free_ports(1)[0]}")
+    with unready("golden_prediction") as address:
+        assert asyncio.run(gateway.why_not_ready(address)).startswith("its check golden_prediction fails")
 
 
 def test_every_check_has_a_cure_in_the_order_of_the_checks() -> None:

@@ -169,3 +169,23 @@ def test_no_container_limit(tmp_path: Path) -> None:
     quota = tmp_path / "cpu.max"
     quota.write_text("max 100000")
     assert cores.available(quota) == cores.available(tmp_path / "none")
+
+
+def test_torchserve_gets_what_was_set_and_no_configuration_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TS_CONFIG_FILE", "/elsewhere/config.properties")
+    monkeypatch.setenv("TS_DEFAULT_WORKERS_PER_MODEL", "9")
+    settings = Settings.read({"DERMSERVE_WORKERS": "3", "DERMSERVE_THREADS": "2"})
+    given = torchserve.command(settings, tmp_path).environment
+    assert "TS_CONFIG_FILE" not in given
+    assert (given["TS_DEFAULT_WORKERS_PER_MODEL"], given["DERMSERVE_THREADS"]) == ("3", "2")
+
+
+def test_how_memory_is_kept_is_ours_unless_the_environment_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
+    given = torchserve.command(Settings.read({}), tmp_path).environment
+    assert (given["MALLOC_ARENA_MAX"], given["GLIBC_TUNABLES"]) == ("7", "glibc.malloc.hugetlb=1")
