@@ -123,32 +123,6 @@ def test_ingress_leads_to_all_that_people_use_and_to_nothing_of_operations(build
     assert [path for path in OPERATIONS if led(path)] == []
 
 
-def queries(builds: dict[str, Manifests]) -> list[str]:
-    adapter = yaml.safe_load((ROOT / "k8s/components/hpa/adapter-rules.yaml").read_text(encoding="utf-8"))
-    triggers = pick(builds["components/keda"], "ScaledObject")["spec"]["triggers"]
-    return [rule["metricsQuery"] for rule in adapter["rules"]] + [trigger["metadata"]["query"] for trigger in triggers]
-
-
-def test_scaling_reads_rates_of_metrics_that_exist(builds: dict[str, Manifests]) -> None:
-    from gateway.metrics import Metrics
-
-    ours = {family.name for family in Metrics().registry.collect()}
-    theirs = (ROOT / "metrics.yaml").read_text(encoding="utf-8")
-    for query in queries(builds):
-        for name in re.findall(r"\b(?:ts|gateway)_[a-z_]+", query):
-            assert name in theirs or name.removesuffix("_sum") in ours, name
-            assert f"rate({name}" in query, f"{name} is a counter and used without rate()"
-
-
-def test_the_autoscaler_asks_for_the_metrics_that_the_adapter_makes(cpu: Manifests) -> None:
-    adapter = yaml.safe_load((ROOT / "k8s/components/hpa/adapter-rules.yaml").read_text(encoding="utf-8"))
-    made = {rule["name"]["as"] for rule in adapter["rules"]}
-    spec = pick(cpu, "HorizontalPodAutoscaler")["spec"]
-    assert {m["pods"]["metric"]["name"] for m in spec["metrics"] if m["type"] == "Pods"} == made
-    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
-    assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
-
-
 def test_tags_are_the_projects_version(builds: dict[str, Manifests]) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     for target in ("overlays/cpu", "overlays/gpu", "overlays/dev", "training/single", "training/distributed"):
