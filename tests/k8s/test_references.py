@@ -55,6 +55,11 @@ def undefined_secret(manifests: Manifests) -> None:
     container(manifests, "gateway")["envFrom"] = [{"secretRef": {"name": "keys"}}]
 
 
+def missing_key_of_a_secret_made_by_hand(manifests: Manifests) -> None:
+    secret = {"secretName": "dermserve-api-keys", "items": [{"key": "hashes", "path": "keys"}]}
+    pod(manifests)["volumes"].append({"name": "api-keys", "secret": secret})
+
+
 def undefined_claim(manifests: Manifests) -> None:
     pod(manifests)["volumes"][0] = {"name": "config", "persistentVolumeClaim": {"claimName": "models"}}
 
@@ -140,6 +145,7 @@ FAULTS: list[tuple[Callable[[Manifests], None], str]] = [
     (missing_key, "uses the key config.yaml"),
     (missing_env_key, "uses the key WORKERS"),
     (undefined_secret, "uses the undefined Secret keys"),
+    (missing_key_of_a_secret_made_by_hand, "uses the key hashes, which Secret dermserve-api-keys does not have"),
     (undefined_claim, "uses the undefined claim models"),
     (undefined_account, "undefined service account somebody"),
     (probe_by_wrong_name, "asks port inference, which no container opens"),
