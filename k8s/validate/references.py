@@ -43,7 +43,7 @@ class References:
                 messages += self._scaled(manifest)
             elif kind == "Ingress":
                 messages += self._ingress(manifest)
-            elif kind in ("PodMonitor", "ServiceMonitor"):
+            elif kind == "PodMonitor":
                 messages += self._monitor(manifest)
             found += [Finding(name_of(manifest), CHECK, message) for message in messages]
         return found
@@ -194,22 +194,13 @@ class References:
                     yield f"leads to {backend['name']}:{wanted}, which is no port of a defined service"
 
     def _monitor(self, monitor: Manifest) -> Iterator[str]:
-        kind = monitor["kind"]
         selector = monitor["spec"].get("selector", {})
-        if kind == "PodMonitor":
-            pods = self._objects.pods(selector)
-            known = {port.get("name") for pod in pods for port in ports(pod)}
-            endpoints = monitor["spec"].get("podMetricsEndpoints", [])
-        else:
-            services = self._objects.of_kind("Service")
-            pods = [m for m in services if matches(selector, m["metadata"].get("labels", {}))]
-            known = {port.get("name") for service in pods for port in service["spec"]["ports"]}
-            endpoints = monitor["spec"].get("endpoints", [])
-        if not pods:
-            yield f"the selector {selector.get('matchLabels')} picks nothing"
-        for endpoint in endpoints:
+        yield from self._selects_a_pod(selector)
+        pods = self._objects.pods(selector)
+        known = {port.get("name") for pod in pods for port in ports(pod)}
+        for endpoint in monitor["spec"].get("podMetricsEndpoints", []):
             if pods and endpoint.get("port") not in known:
-                yield f"scrapes port {endpoint.get('port')}, which nothing picked opens by that name"
+                yield f"scrapes port {endpoint.get('port')}, which no picked pod opens by that name"
 
 
 def check(manifests: list[Manifest]) -> list[Finding]:
