@@ -2,6 +2,7 @@
 # Check the deployment on the cluster that kubectl reaches: it predicts, refuses, is locked down and shut off.
 #   k8s/smoke.sh [--namespace dermserve] [--open-network]
 # --open-network: the cluster's network plugin does not enforce policies; say so, and do not fail for it.
+# DERMSERVE_API_KEY: the key to ask with, where components/api-keys is in use.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -11,7 +12,7 @@ while (($#)); do
   case $1 in
     --namespace) namespace=${2:?--namespace needs a name}; shift 2 ;;
     --open-network) open_network=yes; shift ;;
-    *) sed -n '2,4s/^# //p' "$0"; exit 2 ;;
+    *) sed -n '2,5s/^# //p' "$0"; exit 2 ;;
   esac
 done
 k() { kubectl --namespace "$namespace" "$@"; }
@@ -47,10 +48,15 @@ check "the disruption budget is there" k get poddisruptionbudget dermserve --out
 check "an autoscaler is there" k get horizontalpodautoscaler --output 'jsonpath={.items[0].spec.minReplicas} to {.items[0].spec.maxReplicas} pods'
 
 run="dermserve-smoke-$$"
-cleanup() { k delete pod,configmap --selector "dermserve/smoke=$run" --ignore-not-found --wait=false >/dev/null 2>&1 || true; }
+cleanup() { k delete pod,configmap,secret --selector "dermserve/smoke=$run" --ignore-not-found --wait=false >/dev/null 2>&1 || true; }
 trap cleanup EXIT
 k create configmap "$run" --from-file="$here/smoke/probe.py" >/dev/null
 k label configmap "$run" "dermserve/smoke=$run" >/dev/null
+if [[ ${DERMSERVE_API_KEY:-} ]]; then
+  # By way of a pipe: arguments are there for every process to see.
+  printf %s "$DERMSERVE_API_KEY" | k create secret generic "$run" --from-file=key=/dev/stdin >/dev/null
+  k label secret "$run" "dermserve/smoke=$run" >/dev/null
+fi
 
 probe() { # ROLE EXTRA-LABEL ARGUMENTS... : a pod that runs probe.py and is as locked down as ours
   local role=$1 label=$2 quoted
@@ -72,6 +78,7 @@ spec:
       image: $image
       imagePullPolicy: IfNotPresent
       args: [python, /smoke/probe.py$quoted]
+      env: [{name: DERMSERVE_API_KEY, valueFrom: {secretKeyRef: {name: $run, key: key, optional: true}}}]
       resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 64Mi}}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
       volumeMounts: [{name: smoke, mountPath: /smoke, readOnly: true}]

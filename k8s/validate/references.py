@@ -13,6 +13,8 @@ CHECK = "reference"
 QUANTITY = re.compile(r"^[+]?(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$")
 CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "PriorityClass", "RuntimeClass")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+SECRETS_MADE_BY_HAND = {"dermserve-api-keys": {"keys"}}
+"""Name and keys of those that no manifest may hold; a comment beside each use says how it is made."""
 
 
 class References:
@@ -41,7 +43,7 @@ class References:
                 messages += self._scaled(manifest)
             elif kind == "Ingress":
                 messages += self._ingress(manifest)
-            elif kind in ("PodMonitor", "ServiceMonitor"):
+            elif kind == "PodMonitor":
                 messages += self._monitor(manifest)
             found += [Finding(name_of(manifest), CHECK, message) for message in messages]
         return found
@@ -127,10 +129,13 @@ class References:
 
     def _keys(self, kind: str, name: str | None, keys: list[str]) -> Iterator[str]:
         found = self._objects.named(kind, name)
-        if not found:
+        if found:
+            known = {*found.get("data", {}), *found.get("binaryData", {}), *found.get("stringData", {})}
+        elif kind == "Secret" and name in SECRETS_MADE_BY_HAND:
+            known = SECRETS_MADE_BY_HAND[name]
+        else:
             yield f"uses the undefined {kind} {name}"
             return
-        known = {**found.get("data", {}), **found.get("binaryData", {}), **found.get("stringData", {})}
         for key in keys:
             if key not in known:
                 yield f"uses the key {key}, which {kind} {name} does not have"
@@ -189,22 +194,13 @@ class References:
                     yield f"leads to {backend['name']}:{wanted}, which is no port of a defined service"
 
     def _monitor(self, monitor: Manifest) -> Iterator[str]:
-        kind = monitor["kind"]
         selector = monitor["spec"].get("selector", {})
-        if kind == "PodMonitor":
-            pods = self._objects.pods(selector)
-            known = {port.get("name") for pod in pods for port in ports(pod)}
-            endpoints = monitor["spec"].get("podMetricsEndpoints", [])
-        else:
-            services = self._objects.of_kind("Service")
-            pods = [m for m in services if matches(selector, m["metadata"].get("labels", {}))]
-            known = {port.get("name") for service in pods for port in service["spec"]["ports"]}
-            endpoints = monitor["spec"].get("endpoints", [])
-        if not pods:
-            yield f"the selector {selector.get('matchLabels')} picks nothing"
-        for endpoint in endpoints:
+        yield from self._selects_a_pod(selector)
+        pods = self._objects.pods(selector)
+        known = {port.get("name") for pod in pods for port in ports(pod)}
+        for endpoint in monitor["spec"].get("podMetricsEndpoints", []):
             if pods and endpoint.get("port") not in known:
-                yield f"scrapes port {endpoint.get('port')}, which nothing picked opens by that name"
+                yield f"scrapes port {endpoint.get('port')}, which no picked pod opens by that name"
 
 
 def check(manifests: list[Manifest]) -> list[Finding]:

@@ -14,6 +14,7 @@ from tests.k8s.conftest import Manifests, container, pick
 WANTED = {
     *("overlays/dev", "overlays/cpu", "overlays/gpu"),
     *("components/gpu", "components/hpa", "components/keda", "components/ingress", "components/kserve"),
+    "components/api-keys",
     *("components/model-init", "components/model-image", "components/model-pvc"),
     *("training/single", "training/distributed"),
 }

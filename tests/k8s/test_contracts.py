@@ -7,7 +7,6 @@ import tomllib
 from typing import Any
 
 import pytest
-import yaml
 from starlette.routing import Route
 
 from gateway.app import create
@@ -82,34 +81,6 @@ def test_service_links_cannot_overwrite_settings(builds: dict[str, Manifests]) -
             assert not pod or pod["spec"]["enableServiceLinks"] is False, target
 
 
-def test_the_gateways_bodies_fit_into_its_memory(cpu: Manifests) -> None:
-    gateway = container(cpu, "gateway")
-    held = int(next(e["value"] for e in gateway["env"] if e["name"] == "DERMSERVE_MAX_BYTES_IN_MEMORY"))
-    limit = int(gateway["resources"]["limits"]["memory"].removesuffix("Mi")) * 2**20
-    assert 2 * held + 64 * 2**20 <= limit
-
-
-def test_java_and_workers_fit_into_torchserves_memory(cpu: Manifests) -> None:
-    arguments = properties.read(ROOT / "config.properties")["vmargs"]
-    heap = int(re.findall(r"-Xmx(\d+)m", arguments)[0])
-    direct = int(re.findall(r"MaxDirectMemorySize=(\d+)m", arguments)[0])
-    limit = int(container(cpu, "torchserve")["resources"]["limits"]["memory"].removesuffix("Mi"))
-    assert heap + direct + 2 * 400 + 150 <= limit
-
-
-def test_what_gateways_hold_at_once_fits_into_javas_memory(cpu: Manifests) -> None:
-    environment = container(cpu, "gateway")["env"]
-    on_cluster = next(entry["value"] for entry in environment if entry["name"] == "DERMSERVE_MAX_BYTES_IN_MEMORY")
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["dermserve"]
-    arguments = properties.read(ROOT / "config.properties")["vmargs"]
-    options = ("Xmx", "Xmn", "XX:MaxDirectMemorySize=")
-    heap, young, direct = (int(re.findall(rf"-{option}(\d+)m", arguments)[0]) * 2**20 for option in options)
-    in_compose = compose["environment"]["DERMSERVE_MAX_BYTES_IN_MEMORY"]
-    for held in (int(on_cluster), int(in_compose), Settings().max_bytes_in_memory):
-        assert 3 * held <= heap - young
-        assert held + 32 * 2**20 <= direct
-
-
 def test_ingress_leads_to_all_that_people_use_and_to_nothing_of_operations(builds: dict[str, Manifests]) -> None:
     (rule,) = pick(builds["components/ingress"], "Ingress")["spec"]["rules"]
 
@@ -121,32 +92,6 @@ def test_ingress_leads_to_all_that_people_use_and_to_nothing_of_operations(build
 
     assert [path for path in sorted(routes() - OPERATIONS) if not led(path)] == []
     assert [path for path in OPERATIONS if led(path)] == []
-
-
-def queries(builds: dict[str, Manifests]) -> list[str]:
-    adapter = yaml.safe_load((ROOT / "k8s/components/hpa/adapter-rules.yaml").read_text(encoding="utf-8"))
-    triggers = pick(builds["components/keda"], "ScaledObject")["spec"]["triggers"]
-    return [rule["metricsQuery"] for rule in adapter["rules"]] + [trigger["metadata"]["query"] for trigger in triggers]
-
-
-def test_scaling_reads_rates_of_metrics_that_exist(builds: dict[str, Manifests]) -> None:
-    from gateway.metrics import Metrics
-
-    ours = {family.name for family in Metrics().registry.collect()}
-    theirs = (ROOT / "metrics.yaml").read_text(encoding="utf-8")
-    for query in queries(builds):
-        for name in re.findall(r"\b(?:ts|gateway)_[a-z_]+", query):
-            assert name in theirs or name.removesuffix("_sum") in ours, name
-            assert f"rate({name}" in query, f"{name} is a counter and used without rate()"
-
-
-def test_the_autoscaler_asks_for_the_metrics_that_the_adapter_makes(cpu: Manifests) -> None:
-    adapter = yaml.safe_load((ROOT / "k8s/components/hpa/adapter-rules.yaml").read_text(encoding="utf-8"))
-    made = {rule["name"]["as"] for rule in adapter["rules"]}
-    spec = pick(cpu, "HorizontalPodAutoscaler")["spec"]
-    assert {m["pods"]["metric"]["name"] for m in spec["metrics"] if m["type"] == "Pods"} == made
-    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
-    assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
 
 
 def test_tags_are_the_projects_version(builds: dict[str, Manifests]) -> None:

@@ -55,6 +55,11 @@ def undefined_secret(manifests: Manifests) -> None:
     container(manifests, "gateway")["envFrom"] = [{"secretRef": {"name": "keys"}}]
 
 
+def missing_key_of_a_secret_made_by_hand(manifests: Manifests) -> None:
+    secret = {"secretName": "dermserve-api-keys", "items": [{"key": "hashes", "path": "keys"}]}
+    pod(manifests)["volumes"].append({"name": "api-keys", "secret": secret})
+
+
 def undefined_claim(manifests: Manifests) -> None:
     pod(manifests)["volumes"][0] = {"name": "config", "persistentVolumeClaim": {"claimName": "models"}}
 
@@ -140,6 +145,7 @@ FAULTS: list[tuple[Callable[[Manifests], None], str]] = [
     (missing_key, "uses the key config.yaml"),
     (missing_env_key, "uses the key WORKERS"),
     (undefined_secret, "uses the undefined Secret keys"),
+    (missing_key_of_a_secret_made_by_hand, "uses the key hashes, which Secret dermserve-api-keys does not have"),
     (undefined_claim, "uses the undefined claim models"),
     (undefined_account, "undefined service account somebody"),
     (probe_by_wrong_name, "asks port inference, which no container opens"),
@@ -175,16 +181,13 @@ def test_an_ingress_to_nowhere_is_seen(builds: dict[str, Manifests]) -> None:
     assert any("leads to dermserve:http" in finding.message for finding in references.check(manifests))
 
 
-@pytest.mark.parametrize(
-    ("kind", "endpoints"), [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")]
-)
-def test_a_monitor_of_nothing_is_seen(cpu: Manifests, kind: str, endpoints: str) -> None:
+def test_a_monitor_of_nothing_is_seen(cpu: Manifests) -> None:
     labels = {"matchLabels": {"app.kubernetes.io/name": "dermserve", "app.kubernetes.io/component": "inference"}}
     metadata = {"name": "pods", "namespace": "dermserve"}
-    spec = {"selector": labels, endpoints: [{"port": "http"}]}
-    monitor = {"apiVersion": "monitoring.coreos.com/v1", "kind": kind, "metadata": metadata, "spec": spec}
+    spec = {"selector": labels, "podMetricsEndpoints": [{"port": "http"}]}
+    monitor = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": metadata, "spec": spec}
     assert references.check([*cpu, monitor]) == []
-    spec[endpoints] = [{"port": "metrics"}]
+    spec["podMetricsEndpoints"] = [{"port": "metrics"}]
     assert any("scrapes port metrics" in finding.message for finding in references.check([*cpu, monitor]))
     spec["selector"] = {"matchLabels": {"app": "other"}}
-    assert any("picks nothing" in finding.message for finding in references.check([*cpu, monitor]))
+    assert any("picks no pod" in finding.message for finding in references.check([*cpu, monitor]))

@@ -42,6 +42,11 @@ def test_a_kind_without_a_schema_is_a_fault() -> None:
     assert "no schema for example.org/v1 Unknown" in messages([unknown])
 
 
+def test_each_schema_of_ours_is_of_a_kind_that_is_used(builds: dict[str, Manifests]) -> None:
+    used = {(each["apiVersion"], each["kind"]) for manifests in builds.values() for each in manifests}
+    assert set(schemas.own_schemas()) <= used
+
+
 def scaled(builds: dict[str, Manifests]) -> dict[str, Any]:
     return copy.deepcopy(pick(builds["components/keda"], "ScaledObject"))
 

@@ -91,7 +91,7 @@ def test_workers_are_as_many_as_memory_and_java_are_made_for(cpu: Manifests) -> 
     told = environment(cpu, "torchserve")
     workers, threads = int(told["DERMSERVE_WORKERS"]), int(told["DERMSERVE_THREADS"])
     assert told["JDK_JAVA_OPTIONS"] == f"-XX:ActiveProcessorCount={workers * threads}"
-    assert (workers, threads) == (2, 1)  # what test_contracts.py adds up
+    assert (workers, threads) == (2, 1)  # what test_memory.py adds up
 
 
 def test_one_pod_may_be_lost(cpu: Manifests) -> None:

@@ -6,14 +6,35 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from k8s.monitoring import monitor
 from k8s.monitoring.dashboards import DASHBOARDS
 from tests.monitoring.panels import committed, filled, panels, queries
+from tests.monitoring.promql import metrics
 
 RUNBOOKS = Path(__file__).resolve().parents[2] / "k8s" / "monitoring" / "runbooks.md"
 ANCHORS = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", RUNBOOKS.read_text(), re.MULTILINE)}
 
+RULES = [rule for group in yaml.safe_load(monitor.RULES.read_text())["groups"] for rule in group["rules"]]
+JOIN = r"\band on \(namespace, pod\) \w+(\([^()]*\))?"
+# Another series than the alert's, and its runbook is the right one all the same.
+RELATED = {
+    ("Problems", "dermserveerrors"),  # every error, where the alert has those of images
+    ("Time in the queue", "dermservequeuefull"),
+    ("Requests asked twice", "dermserveworkersdie"),  # what the deaths cost
+}
+
 each = pytest.mark.parametrize("name", DASHBOARDS)
+
+
+def series(expression: str) -> set[str]:
+    """What an expression is about: recordings resolved, no joins that only pick pods, metrics without their parts."""
+    found = set()
+    for name in metrics(re.sub(JOIN, " ", expression)):
+        recorded = [rule["expr"] for rule in RULES if rule.get("record") == name]
+        found |= set().union(*map(series, recorded)) if recorded else {re.sub("_(sum|count|bucket|total)$", "", name)}
+    return found
 
 
 @each
@@ -44,6 +65,16 @@ def test_runbook_links_lead_somewhere(name: str) -> None:
         variable, anchor = link.split("#")
         assert variable == "${runbooks}"
         assert anchor in ANCHORS
+
+
+def test_a_panel_links_to_an_alert_about_what_it_shows() -> None:
+    alerts = {rule["alert"].lower(): series(rule["expr"]) for rule in RULES if "alert" in rule}
+    strangers = set()
+    for panel in (panel for name in DASHBOARDS for panel in panels(name)):
+        shown = set().union(*(series(target["expr"]) for target in panel["targets"]))
+        anchors = {link["url"].partition("#")[2] for link in panel.get("links") or []}
+        strangers |= {(panel["title"], anchor) for anchor in anchors & alerts.keys() if not shown & alerts[anchor]}
+    assert strangers == RELATED
 
 
 @each

@@ -50,6 +50,13 @@ def test_a_panel_has_the_unit_of_its_queries(name: str) -> None:
     assert known >= 4
 
 
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_shares_of_several_namespaces_are_not_added(name: str) -> None:
+    shares = [query for _, query in queries(name) if re.search(r"namespace\w*:\w+:(ratio|share)", query)]
+    assert shares
+    assert [query for query in shares if re.search(r"\bsum\b", query)] == []
+
+
 def budget(record: str) -> float:
     """The share that the objective allows, from the alerts themselves."""
     found = {float(share) for share in re.findall(rf"{record}\w* > (?:[\d.]+ \* )?(0\.\d+)\n", RULES)}

@@ -70,11 +70,11 @@ def _scores() -> list[Panel]:
             "Scores against the reference",
             "percentunit",
             {
-                "last six hours": 'sum by (bin) (namespace:lesion_score:share6h{namespace=~"$namespace"})',
-                "reference": 'sum by (bin) (namespace:lesion_reference_score:share{namespace=~"$namespace"})',
+                "last six hours": 'avg by (bin) (namespace:lesion_score:share6h{namespace=~"$namespace"})',
+                "reference": 'avg by (bin) (namespace:lesion_reference_score:share{namespace=~"$namespace"})',
             },
             "bin",
-            "Share of the probabilities in each bin, beside that of the evaluation; choose one namespace.",
+            "Share of the probabilities in each bin, beside that of the evaluation; of several namespaces their mean.",
             runbook="dermservescoresdrift",
         ),
         heat(

@@ -131,7 +131,7 @@ def _resources() -> list[Panel]:
             "short",
             {"{{pod}} {{container}}": f"sum by (pod, container) ({restarts})"},
             "Of the last hour.",
-            runbook="dermserveworkersdie",
+            runbook="dermservecontainersrestart",
         ),
         series(
             "Memory of the gateway",

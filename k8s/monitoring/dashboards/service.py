@@ -113,7 +113,7 @@ def _latency() -> list[Panel]:
             "Latency of /v1/predict",
             "s",
             f"sum by (le) {chosen(f'increase({BUCKETS}[$__rate_interval])')}",
-            "How many requests took how long, from the first byte in the gateway to its answer.",
+            "How many requests took how long, from the end of their upload to the answer; those with a 200 only.",
         ),
         series(
             "Percentiles of /v1/predict",
@@ -161,7 +161,7 @@ def _saturation() -> list[Panel]:
             "Requests at work",
             "short",
             {"{{pod}}": chosen('gateway_in_flight{namespace=~"$namespace"}')},
-            "Requests that the gateway has accepted and not yet answered.",
+            "Requests that the gateway has not yet answered, those whose upload still arrives included.",
         ),
         series(
             "Busy",
