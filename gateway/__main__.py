@@ -7,6 +7,7 @@ import logging
 import sys
 
 from gateway import logs, settings
+from gateway.outflow import Outflow
 
 log = logging.getLogger("gateway")
 
@@ -42,6 +43,7 @@ def main() -> None:
         for line in unknown:
             print(line, file=sys.stderr)
         return
+    sys.stdout = Outflow(sys.stdout.fileno())
     logs.configure(chosen.log_level)
     for line in unknown:
         log.warning(line)

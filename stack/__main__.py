@@ -56,6 +56,7 @@ def become_torchserve() -> None:
         raise BadSetting(f"TEMP={given} is no folder: name one, or unset it")
     variable = "TEMP" if given else "TMPDIR"
     scratch.require_short(folder, variable)
+    scratch.require_programs(folder, variable)
     scratch.require_room(folder, variable, chosen.archive)
     torchserve.command(chosen, folder, torchserve.addresses(chosen, "0.0.0.0")).replace_process()
 

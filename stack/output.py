@@ -1,17 +1,32 @@
-"""What is told to whoever reads along. Nobody may: a `tee` that ended by the same Ctrl-C, a log on a full disk."""
+"""What is told to whoever reads along. Nobody may: a `tee` ended by the same Ctrl-C, a log on a full disk, a pager."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
 from typing import TextIO
 
+PATIENCE_MS = 100
+_stalled: dict[int, int] = {}  # lines lost since a descriptor took the last
+
 
 def tell(text: str, stream: TextIO | None = None) -> None:
-    """Prints it to the stream, or standard output; what cannot be written is lost and stops nothing."""
+    """Prints it to the stream, or standard output; what is not taken at once is lost and stops nothing."""
+    stream = stream or sys.stdout
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=stream or sys.stdout, flush=True)
+        stream.flush()
+        descriptor = stream.fileno()
+        lost = _stalled.get(descriptor, 0)
+        apology = f"({lost} lines left out: nobody read them)\n" if lost else ""
+        data = f"{apology}{text}\n".encode(errors="replace")
+        _stalled[descriptor] = lost + 1
+        while data:
+            if not _has_room(descriptor, 0 if lost else PATIENCE_MS):
+                return
+            data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+        _stalled[descriptor] = 0
 
 
 def give_up() -> None:
@@ -23,3 +38,10 @@ def give_up() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+
+
+def _has_room(descriptor: int, patience_ms: int) -> bool:
+    """For PIPE_BUF bytes at least, where it is a pipe."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLOUT)
+    return bool(waiting.poll(patience_ms))

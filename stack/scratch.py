@@ -41,6 +41,16 @@ def require_short(folder: Path, variable: str) -> None:
         )
 
 
+def require_programs(folder: Path, variable: str) -> None:
+    """Raises BadSetting where no program could be run: what starts the workers lies there."""
+    with tempfile.NamedTemporaryFile(dir=folder) as program:
+        os.fchmod(program.fileno(), 0o700)
+        if not os.access(program.name, os.X_OK):
+            raise BadSetting(
+                f"{folder} is mounted noexec, and workers are started there; set {variable} to another folder"
+            )
+
+
 def require_room(folder: Path, variable: str, archive: Path) -> None:
     """Raises BadSetting where the archive would not fit, once unpacked, and BadArchive where it is none."""
     try:

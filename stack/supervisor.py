@@ -54,6 +54,7 @@ class Supervisor:
         folder = scratch.make()
         try:
             scratch.require_short(folder, "TMPDIR")
+            scratch.require_programs(folder, "TMPDIR")
             scratch.require_room(folder, "TMPDIR", self.settings.archive)
             example = folder / "example.jpg"
             example.write_bytes(image)
@@ -110,6 +111,8 @@ class Supervisor:
             await self._in_time(probe.answers(f"{address}/readyz"), "the gateway")
         except NotReady as error:
             raise NotReady(f"{error}\nthe gateway: {await gateway.why_not_ready(address)}") from None
+        if self.stopped.is_set():
+            return
         self._say("gateway", f"ready, {time.monotonic() - self.started_at:.1f} s after the start")
 
     async def _in_time(self, waited: Awaitable[object], name: str) -> None:
@@ -157,9 +160,9 @@ class Supervisor:
                 self._say(child.name, "stopped")
 
     def _stop(self, number: signal.Signals) -> None:
-        if self.stopped.is_set() and number == signal.SIGHUP:  # a closing terminal sends one, its shell another
-            return
         if self.stopped.is_set():
+            if number != signal.SIGINT:  # make passes on what its group was sent as well; a shell repeats its terminal
+                return
             output.tell("\nstopping at once")
             for child in self.children:
                 child.kill()

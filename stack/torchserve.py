@@ -19,6 +19,9 @@ CLASS = "org.pytorch.serve.ModelServer"
 # Every malloc arena keeps what it was given, and workers have few threads. Huge pages spare them most page walks, which
 # on a virtual machine made a process up to three times as slow as its neighbour, depending on the memory it was given.
 MALLOC = {"MALLOC_ARENA_MAX": "2", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# Java reads paths by the locale, and that of C knows no letter beyond ASCII.
+LOCALE = {"LC_ALL": "C.UTF-8"} if sys.platform == "linux" else {}
+GRPC_PORTS = ("TS_GRPC_INFERENCE_PORT", "TS_GRPC_MANAGEMENT_PORT")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def command(settings: Settings, scratch: Path, overrides: Mapping[str, str] | No
     arguments = [
         str(java.find()),
         f"-Dmodel_server_home={home}",
-        f"-Dlog4j.configurationFile=file://{config.parent / 'log4j2.xml'}",
+        f"-Dlog4j.configurationFile={(config.parent / 'log4j2.xml').as_uri()}",
         f"-Djava.io.tmpdir={scratch}",
         *jvm,
         "-cp",
@@ -57,9 +60,13 @@ def command(settings: Settings, scratch: Path, overrides: Mapping[str, str] | No
         *("-s", str(settings.model_store)),
         "-ncs",
     ]
+    # What another TorchServe was set by, as TS_MODEL_STORE, would win over the configuration and the arguments: another
+    # archive would be served than the one that was verified.
+    given = {name: value for name, value in os.environ.items() if not name.startswith("TS_") or name in GRPC_PORTS}
     environment = (
         MALLOC
-        | dict(os.environ)
+        | given
+        | LOCALE
         | {
             "TS_METRICS_CONFIG": str(config.parent / "metrics.yaml"),
             "TS_DEFAULT_WORKERS_PER_MODEL": str(settings.workers),
@@ -70,7 +77,6 @@ def command(settings: Settings, scratch: Path, overrides: Mapping[str, str] | No
             "METRICS_LOCATION": str(scratch),
         }
     )
-    environment.pop("TS_CONFIG_FILE", None)
     return Command(arguments, environment | dict(overrides or {}), config.parent)
 
 

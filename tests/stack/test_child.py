@@ -19,12 +19,12 @@ from tests.gateway.conftest import until
 from tests.stack.test_pod import gone
 
 
-def test_what_a_child_started_does_not_outlive_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_child_started_does_not_outlive_it(capfd: pytest.CaptureFixture[str]) -> None:
     script = "sleep 600 >/dev/null 2>&1 & echo $!; trap 'exit 0' TERM; while :; do sleep 0.05; done"
 
     async def play() -> int:
         child = await Child.start("child", ["bash", "-c", script], {}, Path("/"))
-        while not (told := capsys.readouterr().out):
+        while not (told := capfd.readouterr().out):
             await asyncio.sleep(0.01)
         assert await child.stop(10)
         return int(told)

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stack import output
 from stack.probe import answers, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,3 +147,32 @@ def test_a_full_disk_keeps_it_neither_from_serving_nor_from_ending(tmp_path: Pat
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_reader_that_stands_still_keeps_it_neither_from_serving_nor_from_ending(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    serving = Serving(tmp_path)
+    reader, writer = os.pipe()
+    with serving.running(writer, subprocess.PIPE) as process:
+        os.close(writer)
+        read_until(reader, b"Ctrl-C stops everything")
+        assert [httpx.get(f"{serving.url}/{path}", timeout=60).status_code for path in ("many", "livez")] == [200, 200]
+        process.send_signal(number)
+        assert process.wait(60) == 0
+        with os.fdopen(reader, "rb") as late:
+            told = late.read()
+    assert told.count(b"a line about a request") < LINES
+
+
+def test_what_was_left_out_is_said_once_there_is_room() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb", buffering=0) as late:
+        for _ in range(5000):
+            output.tell("a line that nobody reads yet", stream)
+        full = late.read(2**20)
+        output.tell("and one that is read", stream)
+        told = late.read(2**20).decode()
+    assert re.fullmatch(r"\((\d+) lines left out: nobody read them\)\nand one that is read\n", told)
+    assert full.count(b"\n") + int(told[1:].split()[0]) == 5000

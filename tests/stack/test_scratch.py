@@ -95,3 +95,11 @@ def test_the_longest_path_is_the_longest_that_a_socket_takes(length: int, fits: 
             refused = contextlib.nullcontext() if fits else pytest.raises(OSError, match="too long")
             with refused:
                 one.bind(str(folder / scratch.SOCKET))
+
+
+def test_a_folder_that_runs_no_programs_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch.require_programs(tmp_path, "TMPDIR")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as the kernel answers where a mount is noexec
+    with pytest.raises(BadSetting, match=r"noexec.*TMPDIR"):
+        scratch.require_programs(tmp_path, "TMPDIR")
+    assert list(tmp_path.iterdir()) == []

@@ -131,12 +131,13 @@ def test_ctrl_c_while_it_starts(model_store: Path) -> None:
         assert serving.survivors() == []
 
 
-def test_the_end_of_the_terminal_is_told_twice_and_ends_it_in_order(model_store: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_what_is_told_twice_without_haste_ends_it_in_order(model_store: Path, number: signal.Signals) -> None:
     with Serving(model_store) as serving:
         serving.wait_ready()
-        serving.process.send_signal(signal.SIGHUP)
+        serving.process.send_signal(number)
         serving.wait_for("stopping: requests at work")
-        serving.process.send_signal(signal.SIGHUP)
+        serving.process.send_signal(number)
         assert serving.wait() == 0
         assert serving.ends() == ["gateway", "torchserve"]
         assert serving.survivors() == []

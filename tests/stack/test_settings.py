@@ -174,12 +174,22 @@ def test_no_container_limit(tmp_path: Path) -> None:
 def test_torchserve_gets_what_was_set_and_no_configuration_from_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TS_CONFIG_FILE", "/elsewhere/config.properties")
+    for name in ("TS_CONFIG_FILE", "TS_MODEL_STORE", "TS_LOAD_MODELS", "TS_DISABLE_TOKEN_AUTHORIZATION"):
+        monkeypatch.setenv(name, "elsewhere")
     monkeypatch.setenv("TS_DEFAULT_WORKERS_PER_MODEL", "9")
     settings = Settings.read({"DERMSERVE_WORKERS": "3", "DERMSERVE_THREADS": "2"})
     given = torchserve.command(settings, tmp_path).environment
-    assert "TS_CONFIG_FILE" not in given
+    assert "elsewhere" not in given.values()
     assert (given["TS_DEFAULT_WORKERS_PER_MODEL"], given["DERMSERVE_THREADS"]) == ("3", "2")
+
+
+def test_a_path_is_escaped_where_java_reads_an_address(tmp_path: Path) -> None:
+    folder = tmp_path / "a#b?c%20d"
+    folder.mkdir()
+    (folder / "config.properties").write_text(f"model_store={tmp_path}\n")
+    command = torchserve.command(Settings.read({"DERMSERVE_CONFIG": str(folder / "config.properties")}), tmp_path)
+    [log] = [argument for argument in command.arguments if "log4j" in argument]
+    assert log.endswith("/a%23b%3Fc%2520d/log4j2.xml")
 
 
 def test_how_memory_is_kept_is_ours_unless_the_environment_says_otherwise(

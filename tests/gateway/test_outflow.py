@@ -1,0 +1,71 @@
+"""Logs that nobody reads: they are lost, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import httpx
+
+from gateway.outflow import Outflow
+from stack.probe import free_ports
+from tests.gateway.conftest import until
+from tests.gateway.fake_torchserve import FakeTorchServe
+
+MORE_THAN_A_PIPE_HOLDS = 600
+
+
+def test_a_reader_that_stands_still_keeps_it_neither_from_serving_nor_from_ending(torchserve: FakeTorchServe) -> None:
+    [port] = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
+        "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
+        "DERMSERVE_DRAIN_DELAY_S": "0",
+    }
+    command = [sys.executable, "-m", "gateway"]
+    with (
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as running,
+        httpx.Client(base_url=url, timeout=20) as client,
+    ):
+        try:
+            until(lambda: answers(client), 30)
+            statuses = {client.post("/v1/predict", content=b"").status_code for _ in range(MORE_THAN_A_PIPE_HOLDS)}
+            assert statuses == {400}
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(20) == 0
+        finally:
+            running.kill()
+        assert running.stdout
+        lines = running.stdout.read().decode().splitlines()
+    assert 0 < len(lines) < MORE_THAN_A_PIPE_HOLDS
+    assert all(json.loads(line) for line in lines)
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/livez").status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def test_what_was_lost_is_counted_once_there_is_room() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", buffering=0) as late, os.fdopen(writer, "wb"):
+        log = Outflow(writer)
+        for _ in range(MORE_THAN_A_PIPE_HOLDS):
+            log.write(f'"{"a" * 500}"\n')
+        kept = late.read(2**20).count(b"\n")
+        log.write(f'"{"b" * 2**20}"\n')  # cut, where a part of it finds room
+        apology, cut = late.read(2**20).decode().splitlines()
+        log.write('"c"\n')
+        again, last = late.read(2**20).decode().splitlines()[1:]
+    assert json.loads(apology)["message"] == f"{MORE_THAN_A_PIPE_HOLDS - kept} lines lost"
+    assert cut.startswith('"bbb')
+    assert json.loads(again)["message"] == f"{MORE_THAN_A_PIPE_HOLDS - kept + 1} lines lost"
+    assert last == '"c"'
