@@ -2,7 +2,7 @@
 # Check the deployment on the cluster that kubectl reaches: it predicts, refuses, is locked down and shut off.
 #   k8s/smoke.sh [--namespace dermserve] [--open-network]
 # --open-network: the cluster's network plugin does not enforce policies; say so, and do not fail for it.
-# DERMSERVE_API_KEY: the key to ask with, where components/api-keys is in use.
+# API_KEY: the key to ask with, where components/api-keys is in use.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -52,9 +52,9 @@ cleanup() { k delete pod,configmap,secret --selector "dermserve/smoke=$run" --ig
 trap cleanup EXIT
 k create configmap "$run" --from-file="$here/smoke/probe.py" >/dev/null
 k label configmap "$run" "dermserve/smoke=$run" >/dev/null
-if [[ ${DERMSERVE_API_KEY:-} ]]; then
+if [[ ${API_KEY:-} ]]; then
   # By way of a pipe: arguments are there for every process to see.
-  printf %s "$DERMSERVE_API_KEY" | k create secret generic "$run" --from-file=key=/dev/stdin >/dev/null
+  printf %s "$API_KEY" | k create secret generic "$run" --from-file=key=/dev/stdin >/dev/null
   k label secret "$run" "dermserve/smoke=$run" >/dev/null
 fi
 
@@ -78,7 +78,7 @@ spec:
       image: $image
       imagePullPolicy: IfNotPresent
       args: [python, /smoke/probe.py$quoted]
-      env: [{name: DERMSERVE_API_KEY, valueFrom: {secretKeyRef: {name: $run, key: key, optional: true}}}]
+      env: [{name: API_KEY, valueFrom: {secretKeyRef: {name: $run, key: key, optional: true}}}]
       resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 64Mi}}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
       volumeMounts: [{name: smoke, mountPath: /smoke, readOnly: true}]

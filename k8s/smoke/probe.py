@@ -21,7 +21,7 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
     """Status and body, also of a refusal."""
     request = urllib.request.Request(url, data=body, method="POST" if body is not None else "GET")
     request.add_header("content-type", "application/octet-stream")
-    if key := os.environ.get("DERMSERVE_API_KEY"):
+    if key := os.environ.get("API_KEY"):
         request.add_header("authorization", f"Bearer {key}")
     try:
         with DIRECT.open(request, timeout=30) as answer:

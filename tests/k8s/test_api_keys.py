@@ -105,9 +105,9 @@ def test_the_cluster_needs_no_key(locked: Manifests, gateway: Gateway) -> None:
 def test_the_smoke_test_asks_with_the_key_that_it_is_given(
     gateway: Gateway, made: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DERMSERVE_API_KEY", raising=False)
+    monkeypatch.delenv("API_KEY", raising=False)
     assert probe.ask(f"{gateway.url}/v1/predict", b"IMAGE 0.3")[0] == 401
-    monkeypatch.setenv("DERMSERVE_API_KEY", made[0])
+    monkeypatch.setenv("API_KEY", made[0])
     assert probe.ask(f"{gateway.url}/v1/predict", b"IMAGE 0.3")[0] == 200
 
 
