@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 
 from gateway import logs, settings
@@ -43,7 +44,7 @@ def main() -> None:
         for line in unknown:
             print(line, file=sys.stderr)
         return
-    sys.stdout = Outflow(sys.stdout.fileno())
+    sys.stdout = Outflow(sys.stdout.fileno() if sys.stdout else os.open(os.devnull, os.O_WRONLY))
     logs.configure(chosen.log_level)
     for line in unknown:
         log.warning(line)

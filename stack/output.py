@@ -15,6 +15,8 @@ _stalled: dict[int, int] = {}  # lines lost since a descriptor took the last
 def tell(text: str, stream: TextIO | None = None) -> None:
     """Prints it to the stream, or standard output; what is not taken at once is lost and stops nothing."""
     stream = stream or sys.stdout
+    if stream is None:  # closed before we began
+        return
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
         descriptor = stream.fileno()

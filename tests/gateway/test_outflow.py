@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 
@@ -18,9 +21,10 @@ from tests.gateway.fake_torchserve import FakeTorchServe
 MORE_THAN_A_PIPE_HOLDS = 600
 
 
-def test_a_reader_that_stands_still_keeps_it_neither_from_serving_nor_from_ending(torchserve: FakeTorchServe) -> None:
+@contextlib.contextmanager
+def serving(torchserve: FakeTorchServe, **options: Any) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """A gateway as a process of its own, and who asks it."""
     [port] = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
     environment = {
         **os.environ,
         "PORT": str(port),
@@ -28,23 +32,34 @@ def test_a_reader_that_stands_still_keeps_it_neither_from_serving_nor_from_endin
         "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
         "DERMSERVE_DRAIN_DELAY_S": "0",
     }
-    command = [sys.executable, "-m", "gateway"]
     with (
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as running,
-        httpx.Client(base_url=url, timeout=20) as client,
+        subprocess.Popen([sys.executable, "-m", "gateway"], env=environment, **options) as running,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
     ):
         try:
             until(lambda: answers(client), 30)
-            statuses = {client.post("/v1/predict", content=b"").status_code for _ in range(MORE_THAN_A_PIPE_HOLDS)}
-            assert statuses == {400}
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(20) == 0
+            yield running, client
         finally:
             running.kill()
+
+
+def test_a_reader_that_stands_still_keeps_it_neither_from_serving_nor_from_ending(torchserve: FakeTorchServe) -> None:
+    with serving(torchserve, stdout=subprocess.PIPE) as (running, client):
+        statuses = {client.post("/v1/predict", content=b"").status_code for _ in range(MORE_THAN_A_PIPE_HOLDS)}
+        assert statuses == {400}
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
         assert running.stdout
         lines = running.stdout.read().decode().splitlines()
     assert 0 < len(lines) < MORE_THAN_A_PIPE_HOLDS
     assert all(json.loads(line) for line in lines)
+
+
+def test_an_output_that_was_closed_before_it_began_is_missed_by_nobody(torchserve: FakeTorchServe) -> None:
+    with serving(torchserve, preexec_fn=lambda: os.close(1)) as (running, client):
+        assert client.post("/v1/predict", content=b"").status_code == 400
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
 
 
 def answers(client: httpx.Client) -> bool:
