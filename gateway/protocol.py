@@ -108,9 +108,9 @@ class PatientProtocol(HttpToolsProtocol):
             )
         if self.parser.should_upgrade():  # then this parser skips the body
             return
+        super().on_headers_complete()
         self._in_body = self._moved_on = True
         self._unwatch()
-        super().on_headers_complete()
         self.cycle.transport = cast(asyncio.Transport, Outlet(self.transport, self._part))
         if self._stopping:
             self.cycle.keep_alive = False
