@@ -145,7 +145,8 @@ class Client(_Asker[httpx.Client]):
 
     def compare(self, images: Images) -> Comparison:
         """Several lesions of one patient, ranked, the ugly duckling marked."""
-        return Comparison.model_validate(self._ask("POST", "/v1/compare", Batch(images).form()))
+        batch = Batch(images)
+        return batch.compared(self._ask("POST", "/v1/compare", batch.form()))
 
     def model(self) -> Description:
         """Manifest and card of the served model."""
@@ -219,7 +220,8 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
         return batch.answers()
 
     async def compare(self, images: Images) -> Comparison:
-        return Comparison.model_validate(await self._ask("POST", "/v1/compare", Batch(images).form()))
+        batch = Batch(images)
+        return batch.compared(await self._ask("POST", "/v1/compare", batch.form()))
 
     async def model(self) -> Description:
         return Description.model_validate(await self._ask("GET", "/v1/model", {}))
