@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import fspath
 from pathlib import Path
 from typing import Any
 
-from gateway.answers import ApiError, Prediction
+from gateway.answers import ApiError, Comparison, Prediction
 
 Image = bytes | Path
 Images = Mapping[str, Image] | Sequence[Image]
@@ -32,14 +33,14 @@ def content(image: Image) -> bytes:
 
 
 class Batch:
-    """Images with their names, and the answers so far."""
+    """Images with their names, and the answers so far. The names stay here: a form cannot carry every name as it is."""
 
     def __init__(self, images: Images) -> None:
         if isinstance(images, Mapping):
             named = list(images.items())
         else:
             named = [(image.name if isinstance(image, Path) else str(i), image) for i, image in enumerate(images)]
-        self._files = [(Path(name).name, content(image)) for name, image in named]
+        self._files = [(fspath(name), content(image)) for name, image in named]
         self._answers: dict[int, Prediction | ApiError] = {}
 
     def left(self) -> list[int]:
@@ -48,7 +49,7 @@ class Batch:
 
     def form(self) -> dict[str, Any]:
         """The request that asks about those."""
-        return {"files": [("file", self._files[i]) for i in self.left()]}
+        return {"files": [("file", (str(i), self._files[i][1])) for i in self.left()]}
 
     def settle(self, document: dict[str, Any]) -> None:
         """Takes the answer to `form`."""
@@ -68,12 +69,17 @@ class Batch:
         """One an image, in order."""
         return [self._answers[i] for i in range(len(self._files))]
 
+    def compared(self, document: dict[str, Any]) -> Comparison:
+        """The answer to `form` where the images were compared."""
+        comparison = Comparison.model_validate(document)
+        named = [lesion.model_copy(update={"filename": self._files[lesion.index][0]}) for lesion in comparison.lesions]
+        return comparison.model_copy(update={"lesions": named})
+
     def _answer(self, index: int, entry: dict[str, Any]) -> Prediction | ApiError:
-        # The answer to a form with one image does not name it.
-        name = entry.get("filename") or self._files[index][0]
+        name = self._files[index][0]
         if "error" in entry:
             return ApiError(entry["error"]["status"], entry["error"], name)
-        return Prediction.model_validate(entry | {"filename": name})
+        return Prediction.model_validate(entry).model_copy(update={"filename": name})
 
 
 def _is_open(answer: Prediction | ApiError | None) -> bool:

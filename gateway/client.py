@@ -12,16 +12,15 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self
 
 import httpx
 
 from gateway.answers import ApiError, Comparison, Description, Lesion, NoAnswer, Prediction
 from gateway.batch import BUSY, Batch, Image, Images, content
+from gateway.route import Http, Route
 
 __all__ = ["ApiError", "AsyncClient", "Client", "Comparison", "Description", "Lesion", "NoAnswer", "Prediction"]
-
-Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
 class Patience:
@@ -68,15 +67,13 @@ class _Asker(Generic[Http]):
         longest_wait: float = 30.0,
     ) -> None:
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http: Http = self._library(base_url=base_url, timeout=timeout, headers=headers)
-        self._base_url = base_url
+        self._route = Route(base_url)
+        self._http: Http = self._route.open(self._library, timeout=timeout, headers=headers)
         self._patience = Patience(retries, longest_wait)
 
     def _settled(self, outcome: httpx.Response | httpx.TransportError) -> dict[str, Any]:
         if isinstance(outcome, httpx.TransportError):
-            raise NoAnswer(
-                f"{self._base_url} gave no answer ({outcome}): is it running, and the address right?"
-            ) from outcome
+            raise self._route.silence(outcome) from outcome
         try:
             document = outcome.json()
         except ValueError:
@@ -91,7 +88,10 @@ def _raw(image: Image) -> dict[str, Any]:
 
 
 class Client(_Asker[httpx.Client]):
-    """Asks a gateway; raises ApiError for a problem, NoAnswer where no answer came at all."""
+    """Asks a gateway; raises ApiError for a problem, NoAnswer where no answer came at all.
+
+    A gateway on this machine is asked directly, others through the proxy of `http_proxy`, `https_proxy` or `all_proxy`.
+    """
 
     _library = httpx.Client
 
@@ -145,7 +145,8 @@ class Client(_Asker[httpx.Client]):
 
     def compare(self, images: Images) -> Comparison:
         """Several lesions of one patient, ranked, the ugly duckling marked."""
-        return Comparison.model_validate(self._ask("POST", "/v1/compare", Batch(images).form()))
+        batch = Batch(images)
+        return batch.compared(self._ask("POST", "/v1/compare", batch.form()))
 
     def model(self) -> Description:
         """Manifest and card of the served model."""
@@ -219,7 +220,8 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
         return batch.answers()
 
     async def compare(self, images: Images) -> Comparison:
-        return Comparison.model_validate(await self._ask("POST", "/v1/compare", Batch(images).form()))
+        batch = Batch(images)
+        return batch.compared(await self._ask("POST", "/v1/compare", batch.form()))
 
     async def model(self) -> Description:
         return Description.model_validate(await self._ask("GET", "/v1/model", {}))

@@ -13,6 +13,7 @@ from typing import cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway import head
 from gateway.logs import RequestLog
 from gateway.metrics import Metrics
 from gateway.problems import Problem
@@ -22,7 +23,6 @@ LAST_CHANCE_S = 0.5
 # For who has connected and not asked yet: on a busy machine a client may need a moment between the two.
 FIRST_CHANCE_S = 2.0
 MOST_PIPELINED = 16
-LARGEST_HEAD = 32 * 2**10
 MOST_IGNORED = 2**20
 CLOSED_AT_ONCE = 1 / 32  # of all connections, so that a crowd of newcomers need not look through all each time
 REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]+ \S+ HTTP/1\.[01]\r?\n", re.ASCII)
@@ -79,9 +79,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._moved_on = False
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # answered as any request; what follows would be in another tongue
-            self.cycle.keep_alive = False
+            self._parse(data)
         except httptools.HttpParserInvalidMethodError:  # raised for whatever is not HTTP as well
             self._refuse(Problem("unknown_method" if REQUEST_LINE.match(data) else "malformed_request"))
             return
@@ -90,7 +88,7 @@ class PatientProtocol(HttpToolsProtocol):
             return
         # The parser holds what belongs neither to a body nor to a whole request: headers, and trailers after a body.
         self._withheld = self._withheld + len(data) if self._in_message and not self._moved_on else 0
-        if self._withheld > LARGEST_HEAD:
+        if self._withheld > head.LARGEST:
             self._refuse(Problem("head_too_large"))
         elif self._timer is None and (self._in_message or self._idle):
             self._watch(self.body_timeout_s if self._in_body else self.header_timeout_s)
@@ -101,28 +99,18 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LARGEST_HEAD:
-            self._give_up(Problem("head_too_large"))
+        fault = head.fault(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
+        if fault:
+            self._give_up(fault)
         if len(self.pipeline) >= MOST_PIPELINED:  # uvicorn would hold any number of them
             self._give_up(
                 Problem("malformed_request", "Too many requests on one connection at once. Wait for answers.")
             )
-        if self.parser.get_method() == b"CONNECT":  # httptools cannot read its address
-            self._give_up(Problem("unknown_method"))
-        version = self.parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            self._give_up(Problem("malformed_request"))
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and version != "1.0"):
-            self._give_up(Problem("malformed_request", "Send the header `Host` once: HTTP/1.1 requires it."))
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and (codings != [b"chunked"] or version == "1.0"):  # else a proxy may see other requests than we do
-            self._give_up(
-                Problem("malformed_request", "Send the header `Transfer-Encoding` once, as `chunked`, or leave it out.")
-            )
+        if self.parser.should_upgrade():  # then this parser skips the body
+            return
+        super().on_headers_complete()
         self._in_body = self._moved_on = True
         self._unwatch()
-        super().on_headers_complete()
         self.cycle.transport = cast(asyncio.Transport, Outlet(self.transport, self._part))
         if self._stopping:
             self.cycle.keep_alive = False
@@ -132,6 +120,8 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._in_message = self._in_body = False
         self._moved_on = True
         self._unwatch()
@@ -206,6 +196,23 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._unwatch()
         self._watch(self.header_timeout_s)
+
+    def _parse(self, data: bytes) -> None:
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+                self._ignore_upgrade()
+
+    def _ignore_upgrade(self) -> None:
+        """Has the request whose head was just read begin again, as one that stays with HTTP/1.1."""
+        plain = head.without_upgrade(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        self.parser.feed_data(plain)
 
     def _give_up(self, problem: Problem) -> None:
         """From within the parser, which then ends with an error of its own."""

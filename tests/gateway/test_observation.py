@@ -111,7 +111,7 @@ def test_what_is_refused_before_it_is_a_request_is_a_line_too(
 def test_an_upgrade_is_a_request_like_any_other(standing: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-key": "x", "sec-websocket-version": "13"}
     answer = httpx.get(f"{standing.url}/livez", headers=upgrade)
-    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    assert (answer.status_code, "connection" in answer.headers) == (200, False)
     assert caplog.text == ""
 
 

@@ -29,6 +29,15 @@ def test_what_belongs_to_proxies_or_to_another_http_is_answered_with_a_refusal(s
         assert problem(answer) == (b"400", "malformed_request")
 
 
+@pytest.mark.parametrize("address", ["http://fd00::1/livez", "http://x:port/livez"])
+def test_an_address_that_cannot_be_read_is_a_problem(
+    standing: Gateway, caplog: pytest.LogCaptureFixture, address: str
+) -> None:
+    answer = read_all(dial(standing, f"GET {address} HTTP/1.1", "Host: x", "", ""))
+    assert problem(answer) == (b"400", "malformed_request")
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     "head",
     [

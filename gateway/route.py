@@ -1,0 +1,92 @@
+"""The way from a client to its gateway: through which proxy, and with whose certificates, as the environment has it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, TypeVar
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from gateway.answers import NoAnswer
+
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+
+
+class Route:
+    """Direct to this machine, whatever the environment says: no photograph leaves it then."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self._variable, self._proxy = _proxy(httpx.URL(base_url))
+
+    def open(self, library: Callable[..., Http], **options: Any) -> Http:
+        """Raises NoAnswer where the environment names what cannot be used."""
+        certificates = _certificates()
+        try:
+            return library(base_url=self._base_url, proxy=self._proxy, verify=certificates, trust_env=False, **options)
+        except ImportError as error:
+            raise NoAnswer(
+                f"{self._variable} names a SOCKS proxy, which needs `pip install 'httpx[socks]'`; "
+                "no_proxy names the hosts to ask without a proxy."
+            ) from error
+
+    def silence(self, error: httpx.TransportError) -> NoAnswer:
+        """What to tell of a request without an answer."""
+        if not self._proxy:
+            return NoAnswer(f"{self._base_url} gave no answer ({error}): is it running, and the address right?")
+        return NoAnswer(
+            f"The proxy {self._proxy.url}, of {self._variable}, brought no answer from {self._base_url} ({error}): "
+            "do both run, and are their addresses right? no_proxy names the hosts to ask without a proxy."
+        )
+
+
+def _proxy(url: httpx.URL) -> tuple[str, httpx.Proxy | None]:
+    """And the environment's variable that names it."""
+    named = getproxies()
+    if _is_here(url.host) or _is_excepted(url, named.get("no", "")):
+        return "", None
+    for kind in (url.scheme, "all"):
+        if address := named.get(kind):
+            names = (f"{kind}_proxy", f"{kind}_proxy".upper())
+            variable = next((name for name in names if os.environ.get(name)), "the system's settings")
+            return variable, _read(address, variable)
+    return "", None
+
+
+def _is_here(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _is_excepted(url: httpx.URL, no_proxy: str) -> bool:
+    if "*" in (entry.strip() for entry in no_proxy.split(",")):
+        return True
+    return bool(proxy_bypass(url.host) or proxy_bypass(url.netloc.decode()))
+
+
+def _read(address: str, variable: str) -> httpx.Proxy:
+    try:
+        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+    except (httpx.InvalidURL, ValueError):  # whose texts may hold a password
+        proxy = None
+    if not proxy or not proxy.url.host:
+        raise NoAnswer(f"{variable} names no proxy that can be asked: give it the form http://host:port, or unset it.")
+    return proxy
+
+
+def _certificates() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        if not (path := os.environ.get("SSL_CERT_FILE")):
+            raise
+        raise NoAnswer(
+            f"SSL_CERT_FILE={path} is no file of certificates that can be read ({error}): correct it, or unset it."
+        ) from error
