@@ -10,16 +10,16 @@ from gateway.problems import Problem
 from tests.gateway.fake_torchserve import prediction
 
 
-def test_no_folder_of_an_image_leaves_the_house() -> None:
+def test_no_name_of_an_image_leaves_the_house() -> None:
     form = Batch({"patients/jane/arm.jpg": b"IMAGE"}).form()
-    assert form == {"files": [("file", ("arm.jpg", b"IMAGE"))]}
+    assert form == {"files": [("file", ("0", b"IMAGE"))]}
 
 
 def test_what_found_the_server_busy_is_asked_again_alone_and_its_answer_is_its_own() -> None:
     batch = Batch({"a.jpg": b"A", "b.jpg": b"B", "c.jpg": b"C"})
     busy = {"error": Problem("busy").document("an-id")}
     batch.settle({"results": [prediction(0.1), {"filename": "b.jpg", **busy}, prediction(0.3)]})
-    assert batch.form() == {"files": [("file", ("b.jpg", b"B"))]}
+    assert batch.form() == {"files": [("file", ("1", b"B"))]}
     batch.settle(prediction(0.2))
     answers = batch.answers()
     assert [answer.filename for answer in answers] == ["a.jpg", "b.jpg", "c.jpg"]
