@@ -15,6 +15,8 @@ class Outflow(io.TextIOBase):
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._room = select.poll()
+        self._room.register(descriptor, select.POLLOUT)
         self._lost = 0
         self._cut = False
 
@@ -22,22 +24,17 @@ class Outflow(io.TextIOBase):
         patience_ms = PATIENCE_MS if not self._lost else 0
         ahead = "\n" if self._cut else ""
         if self._lost:
-            ahead += json.dumps({"level": "warning", "logger": "gateway", "message": f"{self._lost} lines lost"}) + "\n"
+            ahead += (
+                json.dumps({"level": "warning", "logger": "gateway", "message": f"lines lost: {self._lost}"}) + "\n"
+            )
         data = (ahead + text).encode(errors="replace")
-        self._lost += 1
         while data:
-            if not self._has_room(patience_ms):
+            if not self._room.poll(patience_ms):  # for PIPE_BUF bytes at least, where it is a pipe
+                self._lost += 1
                 return 0
             data = data[os.write(self._descriptor, data[: select.PIPE_BUF]) :]
-            self._cut = bool(data)
-        self._lost = 0
+            self._cut, self._lost = bool(data), 0
         return len(text)
 
     def fileno(self) -> int:
         return self._descriptor
-
-    def _has_room(self, patience_ms: int) -> bool:
-        """For PIPE_BUF bytes at least, where it is a pipe."""
-        waiting = select.poll()
-        waiting.register(self._descriptor, select.POLLOUT)
-        return bool(waiting.poll(patience_ms))

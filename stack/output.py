@@ -9,7 +9,7 @@ import sys
 from typing import TextIO
 
 PATIENCE_MS = 100
-_stalled: dict[int, int] = {}  # lines lost since a descriptor took the last
+_lost: dict[int, int] = {}  # lines, by descriptor, since it took the last
 
 
 def tell(text: str, stream: TextIO | None = None) -> None:
@@ -20,15 +20,15 @@ def tell(text: str, stream: TextIO | None = None) -> None:
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
         descriptor = stream.fileno()
-        lost = _stalled.get(descriptor, 0)
-        apology = f"({lost} lines left out: nobody read them)\n" if lost else ""
+        lost = _lost.get(descriptor, 0)
+        apology = f"(lines left out, as nobody read them: {lost})\n" if lost else ""
         data = f"{apology}{text}\n".encode(errors="replace")
-        _stalled[descriptor] = lost + 1
         while data:
             if not _has_room(descriptor, 0 if lost else PATIENCE_MS):
+                _lost[descriptor] = _lost.get(descriptor, 0) + 1
                 return
             data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
-        _stalled[descriptor] = 0
+            _lost[descriptor] = 0
 
 
 def give_up() -> None:

@@ -85,6 +85,15 @@ class FakeTorchServe:
     def management_url(self) -> str:
         return f"http://127.0.0.1:{self.management_port}"
 
+    def environment(self, port: int) -> dict[str, str]:
+        """What a gateway that runs as a process needs to listen there and ask this."""
+        return {
+            "PORT": str(port),
+            "DERMSERVE_INFERENCE_URL": self.inference_url,
+            "DERMSERVE_MANAGEMENT_URL": self.management_url,
+            "DERMSERVE_POLL_INTERVAL_S": "0.05",
+        }
+
     def start(self) -> None:
         self.starts += 1
         self.pids = {}

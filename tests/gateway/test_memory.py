@@ -32,13 +32,7 @@ class Process:
 
     def __init__(self, torchserve: FakeTorchServe) -> None:
         [port] = free_ports(1)
-        settings = {
-            "PORT": str(port),
-            "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
-            "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
-            "DERMSERVE_POLL_INTERVAL_S": "0.05",
-            "DERMSERVE_MAX_BYTES_IN_MEMORY": str(HELD_AT_MOST),
-        }
+        settings = torchserve.environment(port) | {"DERMSERVE_MAX_BYTES_IN_MEMORY": str(HELD_AT_MOST)}
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "gateway"]

@@ -155,11 +155,8 @@ class Process:
         self.url = f"http://127.0.0.1:{port}"
         environment = {
             **os.environ,
-            "PORT": str(port),
+            **torchserve.environment(port),
             "DERMSERVE_PORT": "1",
-            "DERMSERVE_INFERENCE_URL": torchserve.inference_url,
-            "DERMSERVE_MANAGEMENT_URL": torchserve.management_url,
-            "DERMSERVE_POLL_INTERVAL_S": "0.05",
             "DERMSERVE_DRAIN_DELAY_S": str(delay_s),
             "DERMSERVE_DRAIN_DEADLINE_S": str(deadline_s),
         }
