@@ -66,14 +66,17 @@ def decode(data: bytes, limits: Limits, target: int) -> Image.Image:
 
 
 def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
+    scanned = jpeg.read_header(data) if name == "JPEG" else None
     _check_header(data, name, limits)
     with Image.open(BytesIO(data), formats=[name]) as image:
         size, beside, turned = image.size, 0, False
         _check_size(*size, limits)
-        if isinstance(image, JpegImagePlugin.JpegImageFile):
-            jpeg.check_scans(data, *size)
-            beside = jpeg.kept(data, *size)
+        if scanned is not None:
+            scanned.check_scans(data, *size)
+            beside = scanned.kept(*size)
             image.draft(None, (target, target))
+            # At once, and not in pieces that are put together anew each time.
+            image.decodermaxblock = len(data)
         elif isinstance(image, TiffImagePlugin.TiffImageFile):
             tiff.check(image, limits.max_pixels)
             # Pillow turns it by itself, while it holds the strip.
@@ -91,9 +94,7 @@ def _decode(data: bytes, name: str, limits: Limits, target: int) -> Image.Image:
 
 
 def _check_header(data: bytes, name: str, limits: Limits) -> None:
-    if name == "JPEG":
-        jpeg.read_header(data)
-    elif name == "PNG":
+    if name == "PNG":
         png.check_chunks(data)
     elif name == "TIFF":
         tiff.check_tables(data)

@@ -40,6 +40,20 @@ class Header(NamedTuple):
         """Whether its reader must hold the coefficients of all components until the last scan."""
         return self.progressive or self.in_first_scan < self.components
 
+    def kept(self, width: int, height: int) -> int:
+        """The bytes of these coefficients."""
+        return COEFFICIENT * self.components * width * height if self.kept_whole else 0
+
+    def check_scans(self, data: bytes, width: int, height: int) -> None:
+        """Raises UnsupportedFormat for more scans than an honest file of this size has."""
+        if not self.kept_whole:
+            # Its reader is done after the first.
+            return
+        most = min(MOST_SCANS, MOST_PIXELS_OF_ALL_SCANS // (width * height))
+        # What follows the image, a film for instance, may contain the same bytes: they are counted exactly only then.
+        if data.count(START_OF_SCAN) > most and _scans(data) > most:
+            raise UnsupportedFormat(f"The JPEG has more than {most} scans. Save it as a baseline JPEG.")
+
 
 def read_header(data: bytes) -> Header:
     """Goes from segment to segment as Pillow does; raises a Rejection for more of them than an honest file has."""
@@ -64,20 +78,6 @@ def read_header(data: bytes) -> Header:
             components, progressive = data[content + 7], marker in PROGRESSIVE
         position += max(data[content] << 8 | data[content + 1], 2)
     raise UnsupportedFormat(f"The JPEG has more than {MOST_SEGMENTS} segments. Save it without its metadata.")
-
-
-def kept(data: bytes, width: int, height: int) -> int:
-    """The bytes of the coefficients that its reader holds until the last scan; without one, none."""
-    header = read_header(data)
-    return COEFFICIENT * header.components * width * height if header.kept_whole else 0
-
-
-def check_scans(data: bytes, width: int, height: int) -> None:
-    """Raises UnsupportedFormat for more scans than an honest file of this size has."""
-    most = min(MOST_SCANS, MOST_PIXELS_OF_ALL_SCANS // (width * height))
-    # What follows the image, a film for instance, may contain the same two bytes: they are counted exactly only then.
-    if data.count(START_OF_SCAN) > most and _scans(data) > most:
-        raise UnsupportedFormat(f"The JPEG has more than {most} scans. Save it as a baseline JPEG.")
 
 
 def _scans(data: bytes) -> int:

@@ -235,7 +235,7 @@ def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> N
     packing.write_weights(network, folder)
     export.save(graph, folder / FLOAT)
     sharing.share(folder / FLOAT, folder / WEIGHTS)
-    export.save(quantise.int8(graph, trained.pixels(images)), folder / INT8)
+    export.save(quantise.int8(graph, trained.pixels(images), trained.normalisation), folder / INT8)
 
 
 def _ask(folder: Path, items: Sequence[bytes], precision: Precision) -> list[Prediction]:

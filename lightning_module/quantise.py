@@ -11,7 +11,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from handler.manifest import TOLERANCE
+from handler.manifest import TOLERANCE, Normalisation
+from lightning_module import stem
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class Quantisation:
         return f"{cost}: int8 is served." if self.accepted else f"{cost}: int8 is left out and bf16 is served."
 
 
-def int8(model: ov.Model, images: Iterable[NDArray[np.uint8]]) -> ov.Model:
+def int8(model: ov.Model, images: Iterable[NDArray[np.uint8]], normalisation: Normalisation) -> ov.Model:
     """A copy of `model` in int8. `images` are uint8 HWC arrays, already cropped and resized as in serving.
 
-    The first convolution stays in float: its input has the 256 levels of a photograph, which no other scale fits.
+    The first convolution is not NNCF's: its input has the 256 levels of a photograph, which no other scale fits.
     """
     os.environ.setdefault("NNCF_CI", "1")  # read on import: without it nncf reports its use to its makers
     import nncf
@@ -55,16 +56,13 @@ def int8(model: ov.Model, images: Iterable[NDArray[np.uint8]]) -> ov.Model:
         min=Estimate(statistics_type=StatisticsType.MIN, aggregator_type=AggregatorType.MIN),
         max=Estimate(statistics_type=StatisticsType.MAX, aggregator_type=AggregatorType.MAX),
     )
-    return nncf.quantize(
+    quantised = nncf.quantize(
         model.clone(),
         nncf.Dataset(batch),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(batch),
         fast_bias_correction=True,
-        ignored_scope=nncf.IgnoredScope(names=[_first_convolution(model)]),
+        ignored_scope=nncf.IgnoredScope(names=[stem.first_convolution(model).get_friendly_name()]),
         advanced_parameters=nncf.AdvancedQuantizationParameters(activations_range_estimator_params=whole),
     )
-
-
-def _first_convolution(model: ov.Model) -> str:
-    return next(str(op.get_friendly_name()) for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
+    return stem.in_int8(quantised, normalisation)

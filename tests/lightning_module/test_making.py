@@ -109,9 +109,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     made = Watched(tmp_path_factory.mktemp("watched"))
     int8, fit, choose = quantise.int8, familiarity.fit, assembly.choose
 
-    def seen_int8(model: Any, pixels: Any) -> Any:
+    def seen_int8(model: Any, pixels: Any, normalisation: Any) -> Any:
         made.calibrating = len(pixels)
-        return int8(model, pixels)
+        return int8(model, pixels, normalisation)
 
     def seen_fit(*arrays: Any) -> familiarity.FamiliarityReference:
         made.fitted = [len(array) for array in arrays]
