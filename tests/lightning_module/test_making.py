@@ -158,6 +158,7 @@ def test_golden_logits_are_those_of_full_precision(watched: Watched) -> None:
         for name in ("fp32", "int8")
     }
     assert gaps["fp32"] < 1e-3 < gaps["int8"]
+    assert manifest.golden_tolerance["int8"] == pytest.approx(max(0.1, 4 * gaps["int8"]), abs=2e-3)
 
 
 def prediction(sharpness: float = 1.0) -> Prediction:

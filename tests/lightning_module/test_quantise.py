@@ -48,7 +48,7 @@ def test_of_the_mean_colour_the_first_convolution_in_int8_makes_nothing() -> Non
 
 def test_the_first_convolution_in_int8_keeps_what_it_makes_of_an_even_colour() -> None:
     graph = _graph()
-    image = np.tile(np.uint8([250, 30, 200]), (SIZE, SIZE, 1))
+    image = np.tile(np.array([250, 30, 200], np.uint8), (SIZE, SIZE, 1))
     float_, int8 = (_features(model, image) for model in (graph, stem.in_int8(graph.clone(), NORMALISATION)))
     assert np.abs(int8 - float_).max() < 0.005 * float_.max()
 
