@@ -87,6 +87,12 @@ def test_uploads_held_in_memory_have_a_limit_and_are_given_back(start: Start, to
     until(lambda: gateway.metric("gateway_bytes_held") == 0)
 
 
+def test_an_upload_for_which_there_can_never_be_memory_is_not_told_to_come_back(start: Start) -> None:
+    gateway = start(max_bytes_in_memory=15_000)
+    answer = gateway.predict(iter([b"IMAGE", b" " * 15_000]))
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
+
+
 def test_more_requests_than_may_be_at_work_are_told_to_come_back(start: Start, torchserve: FakeTorchServe) -> None:
     gateway = start(max_in_flight=1)
     torchserve.hold = threading.Event()
