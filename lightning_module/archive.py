@@ -6,7 +6,6 @@ python -m lightning_module archive --bundle bundles/lesion --output model_store/
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import handler
-from handler.bundle import CARD, MANIFEST, Bundle
+from handler.bundle import CARD, MANIFEST, Bundle, digest
 from handler.errors import BundleError
 
 ADAPTER = "lesion_handler.py"
@@ -37,7 +36,7 @@ def archive(bundle: Path, output: Path) -> str:
         packed = _pack(verified, content, scratch)
         _write_zip(packed, scratch / "archive.mar")
         shutil.copyfile(scratch / "archive.mar", output)
-    told = hashlib.sha256(output.read_bytes()).hexdigest()
+    told = digest(output)
     output.with_name(output.name + ".sha256").write_text(f"{told}  {output.name}\n", encoding="utf-8")
     if (bundle / CARD).exists():
         shutil.copyfile(bundle / CARD, output.parent / CARD)
