@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from handler.networks import build
-from lightning_module.module import IMAGENET_MEAN, IMAGENET_STD, LesionModule
+from lightning_module.module import IMAGENET, LesionModule
 
 
 def test_validation_sees_pixels_as_training_and_serving_do() -> None:
     module = LesionModule("small_cnn", weights=None, view={"size": 32}).eval()
     pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
     network = build("small_cnn", 1).eval()
     network.load_state_dict(module.network.state_dict())
     with torch.no_grad():
