@@ -33,6 +33,26 @@ def test_validation_sees_pixels_as_training_and_serving_do() -> None:
     assert float(mirrored.max()) < 1e-3
 
 
+@pytest.mark.parametrize(
+    "setting", [{"colour": {"brightness": 0.25}}, {"occlusion": {"hair": 1.0}}, {"mix": {"mixup": 1.0, "cutmix": 0.0}}]
+)
+def test_every_augmentation_reaches_the_training_batch(setting: dict[str, Any]) -> None:
+    colour = dict.fromkeys(("brightness", "contrast", "saturation", "hue", "gamma", "cast"), 0.0)
+    plain = {"view": {"size": 32}, "colour": colour, "mix": {"mixup": 0.0, "cutmix": 0.0}}
+    batch = {"pixels": torch.full((4, 3, 32, 32), 128, dtype=torch.uint8), "label": torch.arange(4) % 2}
+
+    def augmented(**options: Any) -> list[torch.Tensor]:
+        module: Any = LesionModule("small_cnn", weights=None, **options)
+        module.trainer = SimpleNamespace(training=True)
+        torch.manual_seed(0)
+        made = module.on_after_batch_transfer(batch | {"row": torch.arange(4)}, 0)
+        return [made["images"], made["targets"]]
+
+    before, after = augmented(**plain), augmented(**plain | setting)
+    torch.testing.assert_close(before[0], torch.full((4, 3, 32, 32), 128 / 255))
+    assert max(float((one - other).abs().max()) for one, other in zip(before, after, strict=True)) > 0.05
+
+
 def test_only_weights_decay_and_neither_biases_nor_batch_norms() -> None:
     module: Any = LesionModule("small_cnn", weights=None, weight_decay=0.3)
     module.trainer = SimpleNamespace(estimated_stepping_batches=10)
