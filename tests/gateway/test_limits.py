@@ -215,6 +215,13 @@ def test_large_bodies_do_not_count_as_headers(standing: Gateway) -> None:
     assert standing.predict(iter([b"IMAGE 0.3", *[b" "] * 40_000])).status_code == 200
 
 
+def test_an_idle_connection_stays_open_for_as_long_as_the_setting_says(start: Start) -> None:
+    gateway = start(keep_alive_s=1)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=3) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+
+
 def test_line_ends_alone_do_not_keep_a_connection_open(start: Start) -> None:
     gateway = start(header_timeout_s=0.2, keep_alive_s=600)
     for request in (b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"):
