@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from stack import probe
 
 SUM = "lesion_stage_seconds_sum"
 ANSWERED = "ts_inference_requests_total"
@@ -14,10 +15,8 @@ ANSWERED = "ts_inference_requests_total"
 
 def read(url: str) -> dict[str, float]:
     """Seconds spent in each stage so far, and the number of requests."""
-    with urllib.request.urlopen(url) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
     told: dict[str, float] = {}
-    for family in families:
+    for family in text_string_to_metric_families(probe.ask(url, None).decode()):
         for sample in family.samples:
             if sample.name == SUM:
                 told[sample.labels["stage"]] = sample.value

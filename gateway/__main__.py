@@ -8,6 +8,7 @@ import os
 import sys
 
 from gateway import logs, settings
+from gateway.address import require_usable
 from gateway.outflow import Outflow
 
 log = logging.getLogger("gateway")
@@ -37,6 +38,8 @@ def main() -> None:
         return
     try:
         chosen = settings.read()
+        # The port may be that of a gateway that runs.
+        require_usable(chosen.gateway_host, 0 if arguments.command == "check" else chosen.port)
     except ValueError as error:
         sys.exit(str(error))
     unknown = settings.unknown()
@@ -49,12 +52,8 @@ def main() -> None:
     for line in unknown:
         log.warning(line)
     from gateway.allocator import return_large_blocks
-    from gateway.server import build, require_address
+    from gateway.server import build
 
-    try:
-        require_address(chosen.gateway_host, chosen.port)
-    except ValueError as error:
-        sys.exit(str(error))
     return_large_blocks()
     build(chosen).run()
 

@@ -139,6 +139,7 @@ class Client(_Asker[httpx.Client]):
                 batch.settle(self._ask("POST", "/v1/predict", batch.form()))
             except ApiError as error:
                 batch.refuse(error)
+                break  # busy as a whole, it has been asked again already
             except NoAnswer:
                 break  # the others keep their answers
         return batch.answers()
@@ -215,6 +216,7 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
                 batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
             except ApiError as error:
                 batch.refuse(error)
+                break  # busy as a whole, it has been asked again already
             except NoAnswer:
                 break  # the others keep their answers
         return batch.answers()

@@ -94,7 +94,6 @@ class Health:
         await self.look()
         if self.workers_ready and not self.golden:
             await self._predict_golden()
-        self._metrics.ready.set(self.readiness.ready)
 
     async def workers_ready_now(self) -> int:
         """READY workers, at most a quarter of a second old; many callers cost one question."""

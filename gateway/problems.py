@@ -13,7 +13,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 Limit = Literal["in_flight", "arriving", "memory", "queue"]
-"""What is full when the server is busy: places for requests, memory for uploads, TorchServe's queue."""
+"""What is full when the server is busy: places for requests or for uploads on their way, memory, TorchServe's queue."""
 
 LIMITS: tuple[Limit, ...] = get_args(Limit)
 

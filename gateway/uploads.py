@@ -22,7 +22,8 @@ SEND_A_FORM = "Send multipart/form-data with the images in fields `file`, as `cu
 async def receive(request: Request, settings: Settings, intake: Intake) -> Body:
     """Read a request's images; who is done with them forgets them."""
     content_type, options = parse_options_header(request.headers.get("content-type"))
-    limit = settings.max_request_bytes if content_type == MULTIPART else settings.max_image_bytes
+    largest = settings.max_request_bytes if content_type == MULTIPART else settings.max_image_bytes
+    limit = min(largest, settings.max_bytes_in_memory)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)

@@ -6,7 +6,6 @@ python -m lightning_module archive --bundle bundles/lesion --output model_store/
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import handler
-from handler.bundle import CARD, MANIFEST, Bundle
+from handler.bundle import CARD, MANIFEST, Bundle, digest
 from handler.errors import BundleError
 
 ADAPTER = "lesion_handler.py"
@@ -27,17 +26,17 @@ CONFIGURATION = Path(__file__).resolve().parents[1] / "model-config.yaml"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def archive(bundle: Path, output: Path, configuration: Path = CONFIGURATION) -> str:
+def archive(bundle: Path, output: Path) -> str:
     """Writes `output`, its .sha256 and its model card beside it, and returns the hash."""
     verified = Bundle.load(bundle)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="archive-") as name:
         scratch = Path(name)
         content = _stage(verified, scratch / "content")
-        packed = _pack(verified, content, configuration, scratch)
+        packed = _pack(verified, content, scratch)
         _write_zip(packed, scratch / "archive.mar")
         shutil.copyfile(scratch / "archive.mar", output)
-    told = hashlib.sha256(output.read_bytes()).hexdigest()
+    told = digest(output)
     output.with_name(output.name + ".sha256").write_text(f"{told}  {output.name}\n", encoding="utf-8")
     if (bundle / CARD).exists():
         shutil.copyfile(bundle / CARD, output.parent / CARD)
@@ -61,7 +60,7 @@ def _stage(bundle: Bundle, content: Path) -> Path:
     return content
 
 
-def _pack(bundle: Bundle, content: Path, configuration: Path, scratch: Path) -> Path:
+def _pack(bundle: Bundle, content: Path, scratch: Path) -> Path:
     exported = scratch / "exported"
     exported.mkdir()
     # torch-model-archiver works in <temporary folder>/<model name>, which two runs at once would share.
@@ -72,7 +71,7 @@ def _pack(bundle: Bundle, content: Path, configuration: Path, scratch: Path) -> 
         "--version": bundle.manifest.version,
         "--handler": str(Path(handler.__file__).with_name(ADAPTER)),
         "--extra-files": str(content),
-        "--config-file": str(configuration),
+        "--config-file": str(CONFIGURATION),
         "--export-path": str(exported),
         "--archive-format": "no-archive",
     }

@@ -21,7 +21,7 @@ from handler.geometry import Geometry
 from handler.manifest import TOLERANCE, Histogram, Manifest, Normalisation, Precision, QualityLimits, Threshold
 from handler.predictor import Prediction, Predictor
 from lightning_module import calibration, export, packing, quantise, sharing
-from lightning_module.evaluation import CHUNK, answers
+from lightning_module.evaluation import answers, chunks
 from lightning_module.folding import fold_and_round
 from lightning_module.metrics import Interval, Scores, auroc
 from lightning_module.quantise import Quantisation
@@ -245,8 +245,3 @@ def _write_network(folder: Path, trained: Trained, images: Sequence[bytes]) -> N
 
 def _ask(folder: Path, items: Sequence[bytes], precision: Precision) -> list[Prediction]:
     return answers(Predictor.load(folder, precision, THREADS), chunks(items))
-
-
-def chunks(items: Sequence[bytes]) -> list[list[bytes]]:
-    """The items in portions that the predictor takes at once."""
-    return [list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]

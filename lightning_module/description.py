@@ -36,7 +36,7 @@ from lightning_module.acquaintance import Elsewhere
 from lightning_module.assembly import HeldOut
 from lightning_module.checkpoint import CheckpointError
 from lightning_module.datasets import Table
-from lightning_module.evaluation import RefusedImages, probabilities
+from lightning_module.evaluation import RefusedImages, chunks, probabilities
 from lightning_module.evaluation import evaluate as evaluate_rows
 from lightning_module.metrics import Interval, Scores
 from lightning_module.options import PLAINLY, Reading
@@ -180,7 +180,7 @@ def wanted(chosen: argparse.Namespace) -> Wanted:
 
 def _logits(folder: Path, precision: Precision, items: Sequence[bytes]) -> np.ndarray:
     predictor = Predictor.load(folder, precision, assembly.THREADS)
-    return np.concatenate([predictor.logits(chunk) for chunk in assembly.chunks(items)])
+    return np.concatenate([predictor.logits(chunk) for chunk in chunks(items)])
 
 
 def _text(path: Path | None) -> str | None:

@@ -93,6 +93,11 @@ def answers(predictor: Predictor, chunks: Iterable[list[bytes]]) -> list[Predict
     return [answer for answer in found if isinstance(answer, Prediction)]
 
 
+def chunks(items: Sequence[bytes]) -> list[list[bytes]]:
+    """The items in portions that the predictor takes at once."""
+    return [list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]
+
+
 def _chunks(table: Table, rows: Rows) -> Iterator[list[bytes]]:
     for start in range(0, len(rows), CHUNK):
         yield [table.image_bytes(int(row)) for row in rows[start : start + CHUNK]]

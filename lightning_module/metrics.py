@@ -127,10 +127,10 @@ def calibration(scores: Scores) -> dict[str, float]:
     }
 
 
-def ece_if_calibrated(scores: Scores, replicates: int = 1000, seed: int = 0) -> Interval:
+def ece_if_calibrated(scores: Scores, replicates: int = 1000) -> Interval:
     """Mean and interval of the calibration error if the probabilities were right; one draw decides a whole group."""
     _, group = np.unique(scores.group, return_inverse=True)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     drawn = []
     for _ in range(replicates):
         truth = random.random(group.max() + 1)[group] < scores.probability

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from handler.geometry import Geometry
+from handler.manifest import Normalisation
 from lightning_module import losses, networks, resumption, schedules, scrutiny, splits
 from lightning_module.augmentation import Mix, RandomColour, RandomView, normalise
 from lightning_module.datamodule import Batch, LesionData
@@ -21,8 +22,7 @@ from lightning_module.distinct_images import OverDistinctImages
 from lightning_module.occlusion import RandomOcclusion
 from lightning_module.settings import UnfitSetting, made
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET = Normalisation()
 OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
@@ -55,8 +55,8 @@ class LesionModule(pl.LightningModule):
         colour: dict[str, Any] | None = None,
         occlusion: dict[str, Any] | None = None,
         mix: dict[str, Any] | None = None,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        mean: Sequence[float] = IMAGENET.mean,
+        std: Sequence[float] = IMAGENET.std,
         channels_last: bool = True,
         compile: bool = False,
     ) -> None:

@@ -46,12 +46,6 @@ class Pair:
     bits: int
 
 
-def perceptual_hash(image: Image.Image) -> Array:
-    """255 signs (1 or -1) of the centre square's lowest frequencies: stable under resizing and re-encoding."""
-    signs: Array = _signs(_grey(image)[None])[0]
-    return signs
-
-
 def find(table: Table, split: Split) -> list[Pair]:
     """Every pair of images in different parts that look alike, mirrored or turned ones too; the closest first."""
     parts = {name: rows for name, rows in split.parts().items() if len(rows)}
@@ -119,6 +113,7 @@ def _grey(image: Image.Image) -> Array:
 
 
 def _signs(grey: Array) -> Array:
+    """Of each image 255, 1 or -1, of its lowest frequencies: stable under resizing and re-encoding."""
     # The first coefficient is the mean brightness, which says nothing about the picture.
     waves = dctn(grey, axes=(-2, -1))[:, :CORNER, :CORNER].reshape(len(grey), -1)[:, 1:]
     return np.where(waves > np.median(waves, axis=1, keepdims=True), 1, -1).astype(np.float32)

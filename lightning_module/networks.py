@@ -14,8 +14,6 @@ from handler.networks import build as untrained
 from lightning_module.settings import UnfitSetting
 from lightning_module.vision import models
 
-__all__ = ["ARCHITECTURES", "Network", "WeightsUnavailable", "build"]
-
 logger = logging.getLogger(__name__)
 
 IMAGENET = {

@@ -8,11 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel
 
 from handler.predictor import Predictor
-from lightning_module.evaluation import probabilities
+from lightning_module.evaluation import chunks, probabilities
 
 SIZES = ((600, 450), (300, 225), (200, 150))
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -61,11 +62,13 @@ def measure(
     """
     predictor = Predictor.load(folder, threads=threads)
     manifest = predictor.manifest
-    columns = [
-        probabilities(manifest, predictor.logits([resized(data, min(size)) for data in images.values()]))
-        for size in SIZES
-    ]
-    probability = np.stack(columns, axis=1)
+    portions = chunks(list(images.values()))
+
+    def served(short_side: int) -> NDArray[np.float64]:
+        logits = [predictor.logits([resized(data, short_side) for data in portion]) for portion in portions]
+        return probabilities(manifest, np.concatenate(logits))
+
+    probability = np.stack([served(min(size)) for size in SIZES], axis=1)
     spread = probability.max(axis=1) - probability.min(axis=1)
     malignant = probability >= manifest.threshold.value
     return Robustness(

@@ -27,11 +27,11 @@ def rounded_down(threshold: float) -> float:
     return math.floor(threshold * SCALE) / SCALE
 
 
-def intervals(scores: Scores, threshold: float, replicates: int = 1000, seed: int = 0) -> dict[str, Interval]:
+def intervals(scores: Scores, threshold: float, replicates: int = 1000) -> dict[str, Interval]:
     """`sensitivity` and `specificity` at the threshold, with intervals over groups."""
 
     def both(sample: Scores) -> dict[str, float]:
         found = decisions(sample, threshold)
         return {name: found[name] for name in ("sensitivity", "specificity")}
 
-    return bootstrap(scores, both, replicates, seed, denominators(scores, threshold))
+    return bootstrap(scores, both, replicates, shares=denominators(scores, threshold))

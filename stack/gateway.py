@@ -11,7 +11,7 @@ from stack import probe
 from stack.problem import BadSetting
 
 MODEL = "lesion"
-EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 CURES = {
     "not_draining": "it was told to drain, by a POST to /drain: end whatever sends that",
     "management_answers": "TorchServe's management address does not tell of the model; its lines above say why",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import http.client
 import json
 import random
 import socket
@@ -102,6 +103,9 @@ def ask(url: str, body: bytes | None) -> bytes:
     """The body of a 200; an OSError for any other answer, and for none."""
     headers = {"Content-Type": "application/octet-stream"}
     request = urllib.request.Request(url, data=body, headers=headers)
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-        told: bytes = answer.read()
-        return told
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            told: bytes = answer.read()
+            return told
+    except http.client.HTTPException as error:  # cut short, or no HTTP
+        raise ConnectionError(repr(error)) from None

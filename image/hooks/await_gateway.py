@@ -34,16 +34,16 @@ def state(port: int) -> str:
         with DIRECT.open(f"http://127.0.0.1:{port}/readyz", timeout=2):
             return "serving"
     except urllib.error.HTTPError as answer:
-        return "draining" if _draining(answer.read()) else "serving"
+        return "draining" if _draining(answer) else "serving"
     except (OSError, http.client.HTTPException) as error:
         refused = isinstance(getattr(error, "reason", error), ConnectionRefusedError)
         return "shut" if refused else "silent"
 
 
-def _draining(body: bytes) -> bool:
+def _draining(answer: urllib.error.HTTPError) -> bool:
     try:
-        return json.loads(body)["checks"]["not_draining"] is False
-    except (ValueError, LookupError, TypeError):
+        return json.load(answer)["checks"]["not_draining"] is False
+    except (ValueError, LookupError, TypeError, OSError, http.client.HTTPException):
         return False
 
 

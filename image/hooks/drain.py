@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import sys
 import urllib.request
@@ -18,7 +19,7 @@ def drain(port: int, patience_s: float = PATIENCE_S) -> str:
     try:
         with DIRECT.open(request, timeout=patience_s) as answer:
             return f"drained: {answer.read().decode()}"
-    except OSError as reason:
+    except (OSError, http.client.HTTPException) as reason:
         return f"not drained: {reason}"
 
 

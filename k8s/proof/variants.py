@@ -7,13 +7,13 @@ logits that its weights do not give, so that its own workers refuse to serve it.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from handler.bundle import digest
 from handler.seal import FIELD, sealed
 
 MANIFEST = "bundle/bundle.json"
@@ -45,8 +45,7 @@ def write(archive: Path, folder: Path, change: Callable[[dict[str, Any]], None])
                 change(manifest)
                 content = json.dumps(sealed(manifest) if FIELD in manifest else manifest).encode()
             target.writestr(entry, content)
-    digest = hashlib.sha256(copy.read_bytes()).hexdigest()
-    copy.with_name(copy.name + ".sha256").write_text(f"{digest}  {copy.name}\n", encoding="utf-8")
+    copy.with_name(copy.name + ".sha256").write_text(f"{digest(copy)}  {copy.name}\n", encoding="utf-8")
     return copy
 
 

@@ -29,10 +29,9 @@ from lightning_module.datasets.errors import (
     UnreadableImages,
     contents,
 )
-from lightning_module.datasets.table import FEATURES, Table
+from lightning_module.datasets.table import Table
 
 __all__ = [
-    "FEATURES",
     "LAYOUTS",
     "DatasetError",
     "MissingColumns",

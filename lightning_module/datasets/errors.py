@@ -7,6 +7,7 @@ from pathlib import Path
 
 from handler.errors import Rejection
 
+SHOWN = 5
 ALLOW_MISSING = "--data.allow_missing true (fit) or --allow-missing (bundle, evaluate)"
 
 
@@ -52,11 +53,11 @@ def fault(rejection: Rejection) -> str:
     return plain.get(rejection.reason) or rejection.message.partition(". ")[0]
 
 
-def shortened(values: Iterable[object], limit: int = 5) -> str:
+def shortened(values: Iterable[object]) -> str:
     """The first few values, and how many more there are."""
     names = [str(value) for value in values]
-    rest = f", ... and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + rest
+    rest = f", ... and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest
 
 
 def require_file(folder: Path, names: Sequence[str]) -> Path:

@@ -42,11 +42,10 @@ LOOKS = {
 }
 
 
-def lesion_jpeg(look: str, lesion_seed: int, view_seed: int, size: tuple[int, int], file_format: str = "JPEG") -> bytes:
-    """One encoded view (width, height) of a lesion; views of one lesion differ in pose, light, hair and ruler."""
-    image = draw(look, lesion_seed, view_seed, size)
+def lesion_jpeg(look: str, lesion_seed: int, view_seed: int, size: tuple[int, int]) -> bytes:
+    """One view (width, height) of a lesion; views of one lesion differ in pose, light, hair and ruler."""
     buffer = BytesIO()
-    image.save(buffer, file_format, **({"quality": 92} if file_format == "JPEG" else {}))
+    draw(look, lesion_seed, view_seed, size).save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
 
 

@@ -32,9 +32,6 @@ DTYPES = {
     "split": "string",
     "confirmed_by": "string",
 }
-FEATURES = ("age", "sex", "site")
-"""The only columns besides the pixels that a model may see; everything else is label, group or provenance."""
-
 SUBGROUPS_ONLY = ["confirmed_by"]
 """How a diagnosis was confirmed leaks the label. It was read after models had been made, so no fingerprint holds it."""
 

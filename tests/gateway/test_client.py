@@ -144,11 +144,13 @@ def test_an_image_that_stays_busy_does_not_cost_the_others_their_answers(
 ) -> None:
     gateway = start()
     torchserve.queue_full = True
-    with Client(gateway.url, retries=1) as client:
+    before = torchserve.started
+    with Client(gateway.url, retries=2) as client:
         empty, busy = client.predict_many({"a.jpg": b"", "b.jpg": b"IMAGE 0.1"})
     assert isinstance(empty, ApiError)
     assert isinstance(busy, ApiError)
     assert [(answer.filename, answer.status) for answer in (empty, busy)] == [("a.jpg", 400), ("b.jpg", 429)]
+    assert torchserve.started - before == 1 + 3  # in the form, and alone with two retries
 
 
 def test_a_server_that_goes_meanwhile_does_not_cost_the_others_their_answers(

@@ -87,6 +87,12 @@ def test_uploads_held_in_memory_have_a_limit_and_are_given_back(start: Start, to
     until(lambda: gateway.metric("gateway_bytes_held") == 0)
 
 
+def test_an_upload_for_which_there_can_never_be_memory_is_not_told_to_come_back(start: Start) -> None:
+    gateway = start(max_bytes_in_memory=15_000)
+    answer = gateway.predict(iter([b"IMAGE", b" " * 15_000]))
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
+
+
 def test_more_requests_than_may_be_at_work_are_told_to_come_back(start: Start, torchserve: FakeTorchServe) -> None:
     gateway = start(max_in_flight=1)
     torchserve.hold = threading.Event()
@@ -207,6 +213,13 @@ def test_headers_that_come_whole_have_the_same_limit(standing: Gateway) -> None:
 def test_large_bodies_do_not_count_as_headers(standing: Gateway) -> None:
     assert standing.predict(b"IMAGE 0.3" + b" " * 500_000).status_code == 200
     assert standing.predict(iter([b"IMAGE 0.3", *[b" "] * 40_000])).status_code == 200
+
+
+def test_an_idle_connection_stays_open_for_as_long_as_the_setting_says(start: Start) -> None:
+    gateway = start(keep_alive_s=1)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=3) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
 
 
 def test_line_ends_alone_do_not_keep_a_connection_open(start: Start) -> None:

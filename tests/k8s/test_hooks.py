@@ -55,6 +55,27 @@ def test_draining_a_gateway_that_is_gone_is_said() -> None:
     assert drain(free_ports(1)[0], patience_s=1).startswith("not drained: ")
 
 
+class Killed(JsonHandler):
+    """Ends within its answer."""
+
+    def do_GET(self) -> None:
+        self.begin(503)
+
+    def do_POST(self) -> None:
+        self.begin(200)
+
+    def begin(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("content-length", "99")
+        self.end_headers()
+
+
+def test_a_gateway_that_ends_within_its_answer_is_told_as_one_that_did_not_answer() -> None:
+    with running(SmallServer(Killed)) as server:
+        assert state(server.server_port) == "serving"
+        assert drain(server.server_port).startswith("not drained: ")
+
+
 def nobody() -> int:
     return 0
 

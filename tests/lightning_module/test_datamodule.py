@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from handler.decode import Limits, decode
+from lightning_module import splits
 from lightning_module.datamodule import EpochSampler, LesionData
 from lightning_module.datasets import synthetic
 from lightning_module.datasets.errors import UnknownValues
@@ -83,6 +84,9 @@ def test_fewer_training_rows_on_request(folder: Path, tmp_path: Path) -> None:
     lesions = module.table.frame["lesion"].iloc[module.train_rows]
     assert not lesions.duplicated().any()
     assert len(module.train_rows) < len(module.split.train)
+    few = data(folder, tmp_path, majority_per_site=1)
+    assert few.train_rows.tolist() == splits.undersampled(few.table, few.split.train, 1).tolist()
+    assert len(few.train_rows) < len(few.split.train)
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
@@ -101,5 +105,5 @@ def test_weighted_sampling_evens_out_the_classes(folder: Path, tmp_path: Path) -
     sampler = EpochSampler(4000, 0, np.r_[np.full(3600, 1 / 3600), np.full(400, 1 / 400)])
     rare = np.mean(np.array(list(sampler)) >= 3600)
     assert 0.45 < rare < 0.55
-    module = data(folder, tmp_path, weighted_sampling=True)
-    assert len(next(iter(module.train_dataloader()))["row"]) == 8
+    drawn = torch.cat([batch["row"] for batch in data(folder, tmp_path, weighted_sampling=True).train_dataloader()])
+    assert len(drawn.unique()) < len(drawn)  # which a shuffle never does

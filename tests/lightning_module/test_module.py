@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from handler.networks import build
-from lightning_module.module import IMAGENET_MEAN, IMAGENET_STD, LesionModule
+from lightning_module.module import IMAGENET, LesionModule
 
 
 def test_validation_sees_pixels_as_training_and_serving_do() -> None:
     module = LesionModule("small_cnn", weights=None, view={"size": 32}).eval()
     pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
     network = build("small_cnn", 1).eval()
     network.load_state_dict(module.network.state_dict())
     with torch.no_grad():
@@ -31,6 +31,26 @@ def test_validation_sees_pixels_as_training_and_serving_do() -> None:
         (seen - pixels / 255).abs().amax((1, 2, 3)), (seen - pixels.flip(3) / 255).abs().amax((1, 2, 3))
     )
     assert float(mirrored.max()) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "setting", [{"colour": {"brightness": 0.25}}, {"occlusion": {"hair": 1.0}}, {"mix": {"mixup": 1.0, "cutmix": 0.0}}]
+)
+def test_every_augmentation_reaches_the_training_batch(setting: dict[str, Any]) -> None:
+    colour = dict.fromkeys(("brightness", "contrast", "saturation", "hue", "gamma", "cast"), 0.0)
+    plain = {"view": {"size": 32}, "colour": colour, "mix": {"mixup": 0.0, "cutmix": 0.0}}
+    batch = {"pixels": torch.full((4, 3, 32, 32), 128, dtype=torch.uint8), "label": torch.arange(4) % 2}
+
+    def augmented(**options: Any) -> list[torch.Tensor]:
+        module: Any = LesionModule("small_cnn", weights=None, **options)
+        module.trainer = SimpleNamespace(training=True)
+        torch.manual_seed(0)
+        made = module.on_after_batch_transfer(batch | {"row": torch.arange(4)}, 0)
+        return [made["images"], made["targets"]]
+
+    before, after = augmented(**plain), augmented(**plain | setting)
+    torch.testing.assert_close(before[0], torch.full((4, 3, 32, 32), 128 / 255))
+    assert max(float((one - other).abs().max()) for one, other in zip(before, after, strict=True)) > 0.05
 
 
 def test_only_weights_decay_and_neither_biases_nor_batch_norms() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -60,6 +62,15 @@ def test_a_queue_that_is_empty_for_a_moment_is_not_done(monkeypatch: pytest.Monk
     with queue(0, 0, 3, 0, 0, 0, 9) as (address, left):
         asyncio.run(probe.idle(address))
         assert left == [9]
+
+
+def test_a_torchserve_that_is_killed_within_its_answer_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(asyncio.run, probe.idle(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        with listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[{")
+        stopping.result(10)
 
 
 class Enough(Exception):

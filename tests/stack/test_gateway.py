@@ -71,7 +71,12 @@ def test_an_address_where_nobody_answers_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "cure"),
-    [("DERMSERVE_MIN_READY_WORKERS=2", "raise DERMSERVE_WORKERS"), ("DERMSERVE_MODEL_NAME=other", "unset it")],
+    [
+        ("DERMSERVE_MIN_READY_WORKERS=2", "raise DERMSERVE_WORKERS"),
+        ("DERMSERVE_MODEL_NAME=other", "unset it"),
+        ("DERMSERVE_GATEWAY_HOST=192.0.2.1", "127.0.0.1 is"),
+        ("DERMSERVE_GATEWAY_HOST=", "127.0.0.1 is"),
+    ],
 )
 def test_what_would_never_be_ready_is_told_before_anything_starts(setting: str, cure: str) -> None:
     ports = ("PORT", "DERMSERVE_INFERENCE_PORT", "DERMSERVE_MANAGEMENT_PORT", "DERMSERVE_METRICS_PORT")
@@ -93,7 +98,7 @@ def test_as_many_ready_workers_as_there_are_may_be_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("host", "reached_at"),
-    [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("10.0.0.7", "10.0.0.7"), ("", "127.0.0.1")],
+    [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("10.0.0.7", "10.0.0.7")],
 )
 def test_the_gateway_is_asked_where_it_listens(host: str, reached_at: str) -> None:
     assert Settings.read({"DERMSERVE_GATEWAY_HOST": host}).gateway_url == f"http://{reached_at}:8000"

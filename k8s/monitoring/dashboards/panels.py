@@ -79,10 +79,10 @@ def number(
     return panel.with_target(_query(expr, "").instant())
 
 
-def heat(title: str, unit: str, expr: str, description: str, span: int = 12) -> Panel:
+def heat(title: str, unit: str, expr: str, description: str) -> Panel:
     """A histogram over time; the expression gives increases by `le`."""
     colours = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(64)
-    panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).span(span).height(8)
+    panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).span(12).height(8)
     panel = panel.color(colours).y_axis(heatmap.YAxisConfig().unit(unit)).calculate(False)
     panel = panel.show_tooltip().scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LINEAR))
     return panel.with_target(_query(expr, "{{le}}").format(PromQueryFormat.HEATMAP))

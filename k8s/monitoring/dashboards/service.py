@@ -170,7 +170,7 @@ def _saturation() -> list[Panel]:
                 "{{limit}}": "sum by (limit) "
                 + chosen('rate(gateway_busy_total{namespace=~"$namespace"}[$__rate_interval])')
             },
-            "Images refused as busy a second, by what was full: in_flight, memory or queue.",
+            "Images refused as busy a second, by what was full: in_flight, arriving, memory or queue.",
             runbook="what-is-full",
         ),
         series(
