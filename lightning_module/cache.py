@@ -1,4 +1,4 @@
-"""Pixels decoded once: a memory-mapped array on disk, keyed by what the images are and how they are cropped."""
+"""Pixels decoded once: a memory-mapped array on disk, keyed by the images, their crop and the code that decodes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+import handler
 from handler.decode import Limits, decode
 from handler.errors import Rejection
 from handler.geometry import Geometry
@@ -22,6 +24,7 @@ from lightning_module.datasets.errors import UnreadableImages, fault
 from lightning_module.datasets.table import Table
 
 CHUNK = 256
+SOURCES = Path(handler.__file__).parent
 LIMITS = Limits(max_bytes=2**30, max_pixels=178_000_000, min_side=1)
 
 Pixels = NDArray[np.uint8]
@@ -35,6 +38,14 @@ def content(table: Table) -> str:
     return digest.hexdigest()
 
 
+def decoder() -> str:
+    """Changes with the code that decodes and crops: pixels of older code are not those that serving would see."""
+    digest = hashlib.sha256(PIL.__version__.encode())
+    for source in sorted(SOURCES.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
 def build(table: Table, geometry: Geometry, folder: Path, known_content: str | None = None) -> Pixels:
     """The images as a read-only array [N, size, size, 3]; built where it is not yet, continued where it was cut off.
 
@@ -42,7 +53,7 @@ def build(table: Table, geometry: Geometry, folder: Path, known_content: str | N
     """
     folder.mkdir(parents=True, exist_ok=True)
     crop = f"{geometry.crop:.6g}".replace(".", "_")
-    name = f"{(known_content or content(table))[:32]}-{geometry.size}-{crop}"
+    name = f"{(known_content or content(table))[:32]}-{geometry.size}-{crop}-{decoder()[:16]}"
     path = folder / f"{name}.npy"
     with _alone(folder / ".lock"):
         if not path.exists():

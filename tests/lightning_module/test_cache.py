@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -50,6 +51,18 @@ def test_a_second_build_reads_no_image(table: Table, tmp_path: Path, monkeypatch
     first = cache.build(table, SIZE, tmp_path / "cache")
     monkeypatch.setattr(cache, "decode", None)
     np.testing.assert_array_equal(cache.build(table, SIZE, tmp_path / "cache"), first)
+
+
+def test_what_other_code_decoded_is_decoded_again(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.build(table, SIZE, tmp_path / "cache")
+    changed = shutil.copytree(cache.SOURCES, tmp_path / "handler")
+    with (changed / "decode.py").open("a") as source:
+        source.write("# otherwise\n")
+    monkeypatch.setattr(cache, "SOURCES", changed)
+    monkeypatch.setattr(cache, "decode", lambda *_: Image.new("RGB", (40, 30), "white"))
+    assert cache.build(table, SIZE, tmp_path / "cache").min() == 255
 
 
 def test_content_order_and_geometry_each_need_an_array_of_their_own(table: Table, tmp_path: Path) -> None:
