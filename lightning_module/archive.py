@@ -35,7 +35,9 @@ def archive(bundle: Path, output: Path) -> str:
         content = _stage(verified, scratch / "content")
         packed = _pack(verified, content, scratch)
         _write_zip(packed, scratch / "archive.mar")
-        shutil.copyfile(scratch / "archive.mar", output)
+        partial = output.with_name(f".{output.name}.partial")
+        shutil.copyfile(scratch / "archive.mar", partial)
+        partial.replace(output)
     told = digest(output)
     output.with_name(output.name + ".sha256").write_text(f"{told}  {output.name}\n", encoding="utf-8")
     if (bundle / CARD).exists():
