@@ -98,7 +98,9 @@ def test_kserve_runs_the_very_same_containers_with_the_one_that_it_serves_first(
     ours = pick(builds["components/hpa"], "Deployment")["spec"]["template"]["spec"]["containers"]
     assert gateway["name"] == "kserve-container"
     assert [torchserve, gateway | {"name": "gateway"}] == ours
-    assert "Deployment" not in {manifest["kind"] for manifest in manifests}
+    kinds = {manifest["kind"] for manifest in manifests}
+    assert "Deployment" not in kinds
+    assert "PodDisruptionBudget" in kinds
 
 
 def test_a_folder_that_does_not_build_says_why(tmp_path: Path) -> None:
