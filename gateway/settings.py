@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     model_name: str = Field(default="lesion", description="the model's name in TorchServe")
 
     api_keys_file: Path | None = Field(default=None, description="file of hashed API keys; unset: everyone may ask")
-    rate_limit_per_minute: int = Field(default=600, ge=0, description="images a minute for one API key; 0: no limit")
+    rate_limit_per_minute: int = Field(
+        default=600, ge=0, description="images a minute for one API key at each gateway; 0: no limit"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="origins, comma separated, whose pages may call the API; none: CORS is off"
     )

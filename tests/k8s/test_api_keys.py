@@ -118,8 +118,8 @@ def test_kserves_pod_has_the_keys_too(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     predictor = pick(build.build(tmp_path), "InferenceService")["spec"]["predictor"]
-    assert predictor["containers"][1]["name"] == "kserve-container"
-    assert VARIABLE in {entry["name"] for entry in predictor["containers"][1]["env"]}
+    assert predictor["containers"][0]["name"] == "kserve-container"
+    assert VARIABLE in {entry["name"] for entry in predictor["containers"][0]["env"]}
     assert [volume for volume in predictor["volumes"] if "secret" in volume]
 
 

@@ -92,13 +92,15 @@ def test_keda_replaces_the_plain_autoscaler(builds: dict[str, Manifests]) -> Non
     assert "HorizontalPodAutoscaler" not in kinds
 
 
-def test_kserve_runs_the_very_same_containers(builds: dict[str, Manifests]) -> None:
+def test_kserve_runs_the_very_same_containers_with_the_one_that_it_serves_first(builds: dict[str, Manifests]) -> None:
     manifests = builds["components/kserve"]
-    predictor = pick(manifests, "InferenceService")["spec"]["predictor"]
+    gateway, torchserve = pick(manifests, "InferenceService")["spec"]["predictor"]["containers"]
     ours = pick(builds["components/hpa"], "Deployment")["spec"]["template"]["spec"]["containers"]
-    assert [c["name"] for c in predictor["containers"]] == ["torchserve", "kserve-container"]
-    assert [c["args"] for c in predictor["containers"]] == [c["args"] for c in ours]
-    assert "Deployment" not in {manifest["kind"] for manifest in manifests}
+    assert gateway["name"] == "kserve-container"
+    assert [torchserve, gateway | {"name": "gateway"}] == ours
+    kinds = {manifest["kind"] for manifest in manifests}
+    assert "Deployment" not in kinds
+    assert "PodDisruptionBudget" in kinds
 
 
 def test_a_folder_that_does_not_build_says_why(tmp_path: Path) -> None:

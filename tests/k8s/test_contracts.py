@@ -94,6 +94,11 @@ def test_ingress_leads_to_all_that_people_use_and_to_nothing_of_operations(build
     assert [path for path in OPERATIONS if led(path)] == []
 
 
+def test_ingress_leaves_the_size_of_a_request_to_the_gateway(builds: dict[str, Manifests]) -> None:
+    annotations = pick(builds["components/ingress"], "Ingress")["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
+
+
 def test_tags_are_the_projects_version(builds: dict[str, Manifests]) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     for target in ("overlays/cpu", "overlays/gpu", "overlays/dev", "training/single", "training/distributed"):

@@ -69,6 +69,12 @@ def test_a_pod_field_inside_an_inference_service_is_judged(builds: dict[str, Man
     assert "serviceAcountName" in messages([broken])
 
 
+def test_the_container_that_kserve_serves_has_to_be_the_first(builds: dict[str, Manifests]) -> None:
+    broken = copy.deepcopy(pick(builds["components/kserve"], "InferenceService"))
+    broken["spec"]["predictor"]["containers"].reverse()
+    assert "'kserve-container' was expected" in messages([broken])
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
