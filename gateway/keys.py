@@ -12,14 +12,17 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gateway.problems import Problem
+from gateway.problems import Problem, of_each_image
 
 log = logging.getLogger("gateway.keys")
 LOOK_EVERY_S = 1.0
+NO_TIME = ("busy", "backend_unavailable")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Bucket:
 
     def take(self, images: int) -> None:
         self._level -= images
+
+    def give_back(self, images: int) -> None:
+        self._level = min(self.per_minute, self._level + images)
 
 
 class Keys:
@@ -98,6 +104,22 @@ class Keys:
         bucket = self._buckets.get(name or "")
         if bucket and images > 0:
             bucket.take(images)
+
+    @contextmanager
+    def sparing(self, name: str | None, state: Mapping[str, Any]) -> Iterator[None]:
+        """Gives back what was counted for images that nobody had time for.
+
+        Counted they are first, so that requests side by side share a limit.
+        """
+        refusal: Problem | None = None
+        try:
+            yield
+        except Problem as problem:
+            refusal = problem
+            raise
+        finally:
+            if bucket := self._buckets.get(name or ""):
+                bucket.give_back(sum(met.reason in NO_TIME for met in of_each_image(state, refusal)))
 
     def _limit(self, key: Key) -> None:
         if not key.per_minute:
