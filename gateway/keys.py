@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.outage import Outage
 from gateway.problems import Problem, of_each_image
 
 log = logging.getLogger("gateway.keys")
@@ -66,6 +67,7 @@ class Keys:
         self._keys: list[Key] = []
         self._stamp: tuple[int, int, int] | None = None
         self._looked_at = float("-inf")
+        self._reading = Outage(log, "the reading of the API keys")
         if path:
             self._keys = read(path, per_minute)
             self._stamp = _stamp(path)
@@ -149,8 +151,9 @@ class Keys:
                 self._keys = read(self._path, self._per_minute)
                 self._stamp = stamp
                 log.info("API keys read again: %d", len(self._keys))
+            self._reading.over()
         except (OSError, ValueError) as error:
-            log.error("API keys stay as they were: %s", error)
+            self._reading.met(f"API keys stay as they were: {error}")
 
 
 def read(path: Path, per_minute: int) -> list[Key]:

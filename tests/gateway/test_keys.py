@@ -86,6 +86,21 @@ def test_a_broken_file_leaves_the_keys_as_they_were(keys_file: Path, caplog: pyt
     assert keys.admit("Bearer secret", None) == "clinic"
 
 
+def test_a_broken_file_is_told_once_and_once_more_when_it_is_well(
+    keys_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    well = keys_file.read_text()
+    for text in ("clinic", "clinic", "clinic", well, well):
+        now += 2.0
+        keys_file.write_text(text)
+        assert keys.recognise(None, "secret") == "clinic"
+    assert caplog.text.count("API keys stay as they were") == 1
+    assert caplog.text.count("the reading of the API keys works again") == 1
+
+
 @pytest.mark.parametrize(
     "line", ["clinic", "clinic:abc", f":{DIGEST}", f"a:{DIGEST}:-1", f"a:{DIGEST}:x", f"a:{DIGEST}\na:{DIGEST}"]
 )
