@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.materials import Materials
 from bench.system import System
 from stack.probe import free_ports
 
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import json, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,3 +99,10 @@ def test_a_system_whose_probabilities_cannot_be_compared_is_not_measured(
 ) -> None:
     with pytest.raises(RuntimeError, match=said):
         run(stand_in(GOOD, answer), tmp_path, monkeypatch)
+
+
+def test_the_gateway_alone_is_refused_before_any_work(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--systems", systems.GATEWAY, "--output", str(tmp_path)]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "'dermserve + gateway' asks the TorchServe of 'dermserve': name both" in refused.stderr.splitlines()[-1]
