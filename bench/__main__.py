@@ -35,6 +35,8 @@ def main() -> int:
     parser.add_argument("--share-cores", action="store_true", help="the load generator runs on the serving cores too")
     parser.add_argument("--output", type=Path, default=RESULTS)
     chosen = parser.parse_args()
+    if systems.GATEWAY in chosen.systems and systems.OURS not in chosen.systems:
+        parser.error(f"{systems.GATEWAY!r} asks the TorchServe of {systems.OURS!r}: name both in --systems")
     # Leaves through the `finally` that stops the servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if PEERS & set(chosen.systems):

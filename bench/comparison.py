@@ -130,10 +130,16 @@ class Comparison:
 
     def _check(self, system: System) -> None:
         for size, bodies in self.payloads.items():
-            found = [probability(load.ask(system.url, body)) for body in bodies]
+            answers = [load.ask(system.url, body) for body in bodies]
+            for answer in answers:
+                if answer.status != 200:
+                    raise RuntimeError(f"{system.name} refuses {size}: {answer.status}, {answer.document}")
+            found = [probability(answer.document) for answer in answers]
             expected = self.expected.setdefault(size, found)
             pairs = [(a, b) for a, b in zip(expected, found, strict=True) if a is not None and b is not None]
-            worst = max((abs(a - b) for a, b in pairs), default=math.nan)
+            if not pairs:
+                raise RuntimeError(f"{system.name} gives no probability for {size} to compare: {found}, {expected}")
+            worst = max(abs(a - b) for a, b in pairs)
             self.differences[f"{system.name}, {size}"] = worst
             if worst > TOLERANCE.get(system.name, SAME):
                 raise RuntimeError(f"{system.name} gives other probabilities for {size}: {found}, not {expected}")
@@ -156,12 +162,17 @@ class Comparison:
         told = yaml.safe_load((systems.ROOT / "model-config.yaml").read_text())
         return int(told["batchSize"])
 
-    def _break_down(self, ours: System, concurrency: int) -> stages.Breakdown:
-        """Of a lone request the time that it takes; in a crowd, which keeps all cores busy, its share of theirs."""
+    def _break_down(self, ours: System, concurrency: int) -> stages.Breakdown | None:
+        """Of a lone request the time that it takes; in a crowd, which keeps all cores busy, its share of theirs.
+
+        None where nothing was answered.
+        """
         metrics = f"http://127.0.0.1:{ours.environment['DERMSERVE_METRICS_PORT']}/metrics"
         bodies = next(iter(self.payloads.values()))
         before = stages.read(metrics)
         sample = load.drive(ours.url, bodies, concurrency, self.plan.seconds, warm_up=0)
+        if not sample.latencies:
+            return None
         busy = 1 if concurrency == 1 else len(self.cores.serving)
         return stages.Breakdown.between(before, stages.read(metrics), busy * sample.seconds / len(sample.latencies))
 

@@ -175,13 +175,21 @@ def drive(url: str, bodies: Sequence[bytes], concurrency: int, seconds: float, w
     return asyncio.run(main())
 
 
-def ask(url: str, body: bytes) -> dict[str, Any]:
-    """One request; the JSON of its answer."""
+@dataclass(frozen=True)
+class Answer:
+    """Status and JSON of one answer."""
+
+    status: int
+    document: dict[str, Any]
+
+
+def ask(url: str, body: bytes) -> Answer:
+    """One request."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
     try:
         connection.request("POST", parts.path, body, {"Content-Type": "image/jpeg"})
-        told: dict[str, Any] = json.loads(connection.getresponse().read())
-        return told
+        response = connection.getresponse()
+        return Answer(response.status, json.loads(response.read()))
     finally:
         connection.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.comparison import CROWD, Comparison, Row, medians
+from bench.comparison import CONCURRENCY, CROWD, Comparison, Row, medians
 from bench.cores import Cores
 from bench.payloads import SIZES
 from bench.systems import ROOT
@@ -65,7 +66,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in sorted(rows, key=lambda row: (int(row.payload.split("x")[0]), row.concurrency, -row.rate)):
-        memory = f"{row.memory_mb:.0f}" if row.memory_mb == row.memory_mb else ""
+        memory = f"{row.memory_mb:.0f}" if not math.isnan(row.memory_mb) else ""
         cells = [row.payload, row.system, row.concurrency, f"{row.rate:.0f}", f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}"]
         lines.append("| " + " | ".join(map(str, [*cells, row.errors, memory])) + " |")
     return lines
@@ -105,7 +106,7 @@ def _plot(path: Path, rows: Sequence[Row]) -> None:
             axis.plot(*zip(*points, strict=True), marker="o", label=system)
         axis.set(title=f"{model}, {payload}", xlabel="requests at once", ylabel="answers a second")
         axis.set_xscale("log", base=2)
-        axis.set_xticks([1, 8, 32], ["1", "8", "32"])
+        axis.set_xticks(CONCURRENCY, map(str, CONCURRENCY))
         axis.set_ylim(bottom=0)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].legend(frameon=False, fontsize=8)

@@ -41,7 +41,7 @@ class System:
         self.log = log
 
     def start(self, example: bytes) -> Self:
-        """Returns once it answers with JSON."""
+        """Returns once it answers the example with 200 and JSON."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -88,7 +88,6 @@ class System:
 
     def _answers(self, example: bytes) -> bool:
         try:
-            answer = load.ask(self.url, example)
+            return load.ask(self.url, example).status == 200
         except (OSError, ValueError, http.client.HTTPException):
             return False
-        return "code" not in answer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench import systems
-from bench.comparison import Row
+from bench.comparison import CROWD, Row
 from bench.stages import Breakdown
 
 MODEL = "resnet18"
@@ -52,25 +52,27 @@ def judge(rows: Sequence[Row], alone: Breakdown | None, crowded: Breakdown | Non
         return row.p50_ms
 
     ours, small, large = systems.OURS, "600x450", "6000x4000"
-    limit = ratio(ours, systems.LIMIT, 32, small, rate)
-    stock = ratio(ours, systems.STOCK_ONE, 32, small, rate)
-    flask = ratio(ours, systems.FLASK, 32, small, rate)
+    limit = ratio(ours, systems.LIMIT, CROWD, small, rate)
+    stock = ratio(ours, systems.STOCK_ONE, CROWD, small, rate)
+    flask = ratio(ours, systems.FLASK, CROWD, small, rate)
     slower = ratio(ours, systems.FLASK, 1, small, p50)
     photograph = ratio(ours, systems.STOCK_ONE, 8, large, rate)
     checks, checks_in_a_crowd = (told.share("quality") if told else None for told in (alone, crowded))
-    proxied = ratio(systems.GATEWAY, ours, 32, small, rate)
+    proxied = ratio(systems.GATEWAY, ours, CROWD, small, rate)
     lone = pairs(systems.GATEWAY, ours, 1, small, p50)
     added = median(a - b for a, b in lone) if lone else None
     return [
-        _at_least("share of the in-process limit, 32 at once, at least 0.88", limit, 0.88),
-        _at_least("times stock with one thread, 32 at once, at least 10", stock, 10),
-        _at_least("times Flask + gunicorn, 32 at once, at least 1.3", flask, 1.3),
+        _at_least(f"share of the in-process limit, {CROWD} at once, at least 0.88", limit, 0.88),
+        _at_least(f"times stock with one thread, {CROWD} at once, at least 10", stock, 10),
+        _at_least(f"times Flask + gunicorn, {CROWD} at once, at least 1.3", flask, 1.3),
         _at_most("median over Flask's, one at a time, at most 1.15", slower, 1.15),
         _at_least("times stock at 6000x4000, at least 5", photograph, 5),
         _at_most("share of quality and familiarity in a lone request, at most 0.08", checks, 0.08),
-        _at_most("their share of the cores' time for a request, 32 at once, at most 0.08", checks_in_a_crowd, 0.08),
+        _at_most(
+            f"their share of the cores' time for a request, {CROWD} at once, at most 0.08", checks_in_a_crowd, 0.08
+        ),
         _at_least(
-            "gateway's share of TorchServe asked directly, 32 at once, at least 0.85",
+            f"gateway's share of TorchServe asked directly, {CROWD} at once, at least 0.85",
             proxied,
             0.85,
         ),

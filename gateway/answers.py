@@ -99,5 +99,5 @@ class ApiError(Exception):
 
 
 class NoAnswer(ConnectionError):
-    """The gateway could not be reached, or the connection was lost, as often as it was tried; or the environment's
-    proxy or certificates are no way to it."""
+    """The gateway could not be reached, or the connection was lost, as often as it was tried; or something that is no
+    gateway answered; or the environment's proxy or certificates are no way to it."""

@@ -107,20 +107,21 @@ class Api:
     @asynccontextmanager
     async def _images(self, request: Request) -> AsyncIterator[Body]:
         name = self._admit(request, self._keys.admit)
-        self._require_place()
-        with self._traffic.flight():
-            body = await receive(request, self._settings, self._intake)
-            try:
-                request.state.note.update(images=len(body.uploads), bytes=body.held)
-                request.state.arrived_at = time.perf_counter()
-                if body.raw and not body.uploads[0].size:
-                    raise Problem("empty_body")
-                self._require_place()
-                self._keys.charge(name, len(body.uploads) - 1)
-                with self._traffic.work():
-                    yield body
-            finally:
-                body.forget()
+        with self._keys.sparing(name, request.scope["state"]):
+            self._require_place()
+            with self._traffic.flight():
+                body = await receive(request, self._settings, self._intake)
+                try:
+                    request.state.note.update(images=len(body.uploads), bytes=body.held)
+                    self._keys.charge(name, len(body.uploads) - 1)
+                    request.state.arrived_at = time.perf_counter()
+                    if body.raw and not body.uploads[0].size:
+                        raise Problem("empty_body")
+                    self._require_place()
+                    with self._traffic.work():
+                        yield body
+                finally:
+                    body.forget()
 
     def _require_place(self) -> None:
         if self._traffic.at_work >= self._settings.max_in_flight:

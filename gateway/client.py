@@ -8,48 +8,23 @@ with Client("http://127.0.0.1:8000") as client:
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, Self
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import httpx
 
 from gateway.answers import ApiError, Comparison, Description, Lesion, NoAnswer, Prediction
-from gateway.batch import BUSY, Batch, Image, Images, content
+from gateway.batch import Batch, Image, Images, content
+from gateway.patience import Outcome, Patience
 from gateway.route import Http, Route
 
 __all__ = ["ApiError", "AsyncClient", "Client", "Comparison", "Description", "Lesion", "NoAnswer", "Prediction"]
 
-
-class Patience:
-    """How often and how long after to ask again; lost connections wait longer each time, busy servers name the time."""
-
-    def __init__(self, retries: int, longest_s: float) -> None:
-        self._retries = retries
-        self._longest_s = longest_s
-
-    def while_busy(self) -> Iterator[float]:
-        """Seconds to wait before each further attempt at images for which the server had no time."""
-        for attempt in range(1, self._retries + 1):
-            wait = max(1.0, 0.1 * 2**attempt)
-            if wait <= self._longest_s:
-                yield wait * random.uniform(1.0, 1.25)
-
-    def after(self, attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
-        """Seconds until the next attempt; None: this outcome stands."""
-        if attempt > self._retries:
-            return None
-        wait = 0.1 * 2**attempt
-        if isinstance(outcome, httpx.Response):
-            if outcome.status_code not in BUSY:
-                return None
-            named = outcome.headers.get("retry-after", "")
-            wait = max(wait, float(named) if named.isdigit() else 0.0)
-        elif isinstance(outcome, httpx.ReadTimeout | httpx.UnsupportedProtocol):
-            return None
-        return None if wait > self._longest_s else wait * random.uniform(1.0, 1.25)
+T = TypeVar("T")
+Dialogue: TypeAlias = Generator[httpx.Request | float, Any, T]
+"""Yields a request, and is sent its outcome, or seconds to wait; each client does both in its own way."""
 
 
 class _Asker(Generic[Http]):
@@ -71,24 +46,77 @@ class _Asker(Generic[Http]):
         self._http: Http = self._route.open(self._library, timeout=timeout, headers=headers)
         self._patience = Patience(retries, longest_wait)
 
-    def _settled(self, outcome: httpx.Response | httpx.TransportError) -> dict[str, Any]:
+    def _prediction(self, path: str, image: Image) -> Dialogue[Prediction]:
+        request = {"content": content(image), "headers": {"content-type": "application/octet-stream"}}
+        return self._answer("POST", path, request, Prediction.model_validate)
+
+    def _predictions(self, images: Images) -> Dialogue[list[Prediction | ApiError]]:
+        batch = Batch(images)
+        if not batch.left():
+            return []
+        try:
+            yield from self._answer("POST", "/v1/predict", batch.form(), batch.settle)
+        except ApiError as error:
+            if not batch.is_alone(error):
+                raise
+            batch.refuse(error)
+            return batch.answers()
+        for wait in self._patience.while_busy():
+            if not batch.left():
+                break
+            yield wait
+            try:
+                yield from self._answer("POST", "/v1/predict", batch.form(), batch.settle)
+            except ApiError as error:
+                batch.refuse(error)
+                break  # busy as a whole, it has been asked again already
+            except NoAnswer:
+                break  # the others keep their answers
+        return batch.answers()
+
+    def _comparison(self, images: Images) -> Dialogue[Comparison]:
+        batch = Batch(images)
+        return self._answer("POST", "/v1/compare", batch.form(), batch.compared)
+
+    def _description(self) -> Dialogue[Description]:
+        return self._answer("GET", "/v1/model", {}, Description.model_validate)
+
+    def _readiness(self) -> Dialogue[bool]:
+        outcome: Outcome = yield self._http.build_request("GET", "/readyz")
+        try:
+            return self._settled(outcome, lambda document: document["ready"] is True)
+        except (ApiError, NoAnswer):
+            return False
+
+    def _answer(
+        self, method: str, path: str, request: dict[str, Any], read: Callable[[dict[str, Any]], T]
+    ) -> Dialogue[T]:
+        attempt = 1
+        while True:
+            outcome: Outcome = yield self._http.build_request(method, path, **request)
+            wait = self._patience.after(attempt, outcome)
+            if wait is None:
+                return self._settled(outcome, read)
+            yield wait
+            attempt += 1
+
+    def _settled(self, outcome: Outcome, read: Callable[[dict[str, Any]], T]) -> T:
         if isinstance(outcome, httpx.TransportError):
             raise self._route.silence(outcome) from outcome
         try:
             document = outcome.json()
         except ValueError:
-            document = {}
+            document = None
         if not outcome.is_success:
             raise ApiError(outcome.status_code, document if isinstance(document, dict) else {})
-        return dict(document)
-
-
-def _raw(image: Image) -> dict[str, Any]:
-    return {"content": content(image), "headers": {"content-type": "application/octet-stream"}}
+        try:
+            return read(document)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self._route.stranger(outcome) from error
 
 
 class Client(_Asker[httpx.Client]):
-    """Asks a gateway; raises ApiError for a problem, NoAnswer where no answer came at all.
+    """Asks a gateway; raises ApiError for a problem, NoAnswer where no gateway answered.
 
     A gateway on this machine is asked directly, others through the proxy of `http_proxy`, `https_proxy` or `all_proxy`.
     """
@@ -108,11 +136,11 @@ class Client(_Asker[httpx.Client]):
 
     def predict(self, image: Image) -> Prediction:
         """Probability and decision for one image."""
-        return Prediction.model_validate(self._ask("POST", "/v1/predict", _raw(image)))
+        return self._hold(self._prediction("/v1/predict", image))
 
     def explain(self, image: Image) -> Prediction:
         """The same with `heatmap`, a PNG as data URI."""
-        return Prediction.model_validate(self._ask("POST", "/v1/explain", _raw(image)))
+        return self._hold(self._prediction("/v1/explain", image))
 
     def predict_many(self, images: Images) -> list[Prediction | ApiError]:
         """One entry an image, in order; a refused image is an ApiError in the list and disturbs no other.
@@ -121,58 +149,36 @@ class Client(_Asker[httpx.Client]):
 
         A mapping gives the images names; files have their own.
         """
-        batch = Batch(images)
-        if not batch.left():
-            return []
-        try:
-            batch.settle(self._ask("POST", "/v1/predict", batch.form()))
-        except ApiError as error:
-            if not batch.is_alone(error):
-                raise
-            batch.refuse(error)
-            return batch.answers()
-        for wait in self._patience.while_busy():
-            if not batch.left():
-                break
-            time.sleep(wait)
-            try:
-                batch.settle(self._ask("POST", "/v1/predict", batch.form()))
-            except ApiError as error:
-                batch.refuse(error)
-                break  # busy as a whole, it has been asked again already
-            except NoAnswer:
-                break  # the others keep their answers
-        return batch.answers()
+        return self._hold(self._predictions(images))
 
     def compare(self, images: Images) -> Comparison:
         """Several lesions of one patient, ranked, the ugly duckling marked."""
-        batch = Batch(images)
-        return batch.compared(self._ask("POST", "/v1/compare", batch.form()))
+        return self._hold(self._comparison(images))
 
     def model(self) -> Description:
         """Manifest and card of the served model."""
-        return Description.model_validate(self._ask("GET", "/v1/model", {}))
+        return self._hold(self._description())
 
     def ready(self) -> bool:
         """Whether the gateway says that predictions work."""
-        try:
-            return self._http.get("/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
+        return self._hold(self._readiness())
 
-    def _ask(self, method: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        attempt = 1
+    def _hold(self, dialogue: Dialogue[T]) -> T:
+        outcome: Outcome | None = None
         while True:
-            outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = self._http.request(method, path, **request)
+                step = dialogue.send(outcome)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            outcome = None
+            if isinstance(step, float):
+                time.sleep(step)
+                continue
+            try:
+                outcome = self._http.send(step)
             except httpx.TransportError as error:
                 outcome = error
-            wait = self._patience.after(attempt, outcome)
-            if wait is None:
-                return self._settled(outcome)
-            time.sleep(wait)
-            attempt += 1
 
 
 class AsyncClient(_Asker[httpx.AsyncClient]):
@@ -192,58 +198,36 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
         await self._http.aclose()
 
     async def predict(self, image: Image) -> Prediction:
-        return Prediction.model_validate(await self._ask("POST", "/v1/predict", _raw(image)))
+        return await self._hold(self._prediction("/v1/predict", image))
 
     async def explain(self, image: Image) -> Prediction:
-        return Prediction.model_validate(await self._ask("POST", "/v1/explain", _raw(image)))
+        return await self._hold(self._prediction("/v1/explain", image))
 
     async def predict_many(self, images: Images) -> list[Prediction | ApiError]:
-        batch = Batch(images)
-        if not batch.left():
-            return []
-        try:
-            batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
-        except ApiError as error:
-            if not batch.is_alone(error):
-                raise
-            batch.refuse(error)
-            return batch.answers()
-        for wait in self._patience.while_busy():
-            if not batch.left():
-                break
-            await asyncio.sleep(wait)
-            try:
-                batch.settle(await self._ask("POST", "/v1/predict", batch.form()))
-            except ApiError as error:
-                batch.refuse(error)
-                break  # busy as a whole, it has been asked again already
-            except NoAnswer:
-                break  # the others keep their answers
-        return batch.answers()
+        return await self._hold(self._predictions(images))
 
     async def compare(self, images: Images) -> Comparison:
-        batch = Batch(images)
-        return batch.compared(await self._ask("POST", "/v1/compare", batch.form()))
+        return await self._hold(self._comparison(images))
 
     async def model(self) -> Description:
-        return Description.model_validate(await self._ask("GET", "/v1/model", {}))
+        return await self._hold(self._description())
 
     async def ready(self) -> bool:
-        try:
-            return (await self._http.get("/readyz")).status_code == 200
-        except httpx.TransportError:
-            return False
+        return await self._hold(self._readiness())
 
-    async def _ask(self, method: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        attempt = 1
+    async def _hold(self, dialogue: Dialogue[T]) -> T:
+        outcome: Outcome | None = None
         while True:
-            outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = await self._http.request(method, path, **request)
+                step = dialogue.send(outcome)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            outcome = None
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+                continue
+            try:
+                outcome = await self._http.send(step)
             except httpx.TransportError as error:
                 outcome = error
-            wait = self._patience.after(attempt, outcome)
-            if wait is None:
-                return self._settled(outcome)
-            await asyncio.sleep(wait)
-            attempt += 1

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.intake import ClientGone
 from gateway.logs import RequestLog
 from gateway.metrics import Metrics
-from gateway.problems import Problem
+from gateway.problems import Problem, of_each_image
 from gateway.traffic import Traffic
 
 log = logging.getLogger("gateway")
@@ -99,11 +99,9 @@ class Envelope:
             self._log.write(request_id, scope["method"], route, status, seconds, note, quiet=route in PROBES)
 
     def _judge(self, route: str, status: int, state: Mapping[str, Any], refusal: Problem | None) -> None:
-        """Count what became of each image; a request that failed before its images were known is one."""
+        """Count what became of each image."""
         images = state["note"].get("images", 1)
-        problems: list[Problem] = state.get("problems", [])
-        if refusal and refusal not in problems:
-            problems = [refusal] * images
+        problems = of_each_image(state, refusal)
         if problems and images > 1:
             state["note"]["reasons"] = Counter(problem.reason for problem in problems)
         self._metrics.refused(problems)

@@ -12,14 +12,18 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gateway.problems import Problem
+from gateway.outage import Outage
+from gateway.problems import Problem, of_each_image
 
 log = logging.getLogger("gateway.keys")
 LOOK_EVERY_S = 1.0
+NO_TIME = ("busy", "backend_unavailable")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,9 @@ class Bucket:
     def take(self, images: int) -> None:
         self._level -= images
 
+    def give_back(self, images: int) -> None:
+        self._level = min(self.per_minute, self._level + images)
+
 
 class Keys:
     """The door: lets a request in under its key's name, or raises the problem that says why not."""
@@ -60,6 +67,7 @@ class Keys:
         self._keys: list[Key] = []
         self._stamp: tuple[int, int, int] | None = None
         self._looked_at = float("-inf")
+        self._reading = Outage(log, "the reading of the API keys")
         if path:
             self._keys = read(path, per_minute)
             self._stamp = _stamp(path)
@@ -99,6 +107,22 @@ class Keys:
         if bucket and images > 0:
             bucket.take(images)
 
+    @contextmanager
+    def sparing(self, name: str | None, state: Mapping[str, Any]) -> Iterator[None]:
+        """Gives back what was counted for images that nobody had time for.
+
+        Counted they are first, so that requests side by side share a limit.
+        """
+        refusal: Problem | None = None
+        try:
+            yield
+        except Problem as problem:
+            refusal = problem
+            raise
+        finally:
+            if bucket := self._buckets.get(name or ""):
+                bucket.give_back(sum(met.reason in NO_TIME for met in of_each_image(state, refusal)))
+
     def _limit(self, key: Key) -> None:
         if not key.per_minute:
             return
@@ -127,8 +151,9 @@ class Keys:
                 self._keys = read(self._path, self._per_minute)
                 self._stamp = stamp
                 log.info("API keys read again: %d", len(self._keys))
+            self._reading.over()
         except (OSError, ValueError) as error:
-            log.error("API keys stay as they were: %s", error)
+            self._reading.met(f"API keys stay as they were: {error}")
 
 
 def read(path: Path, per_minute: int) -> list[Key]:

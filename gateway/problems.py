@@ -115,6 +115,14 @@ class Problem(Exception):
         )
 
 
+def of_each_image(state: Mapping[str, Any], refusal: Problem | None) -> list[Problem]:
+    """What a request's images met; one that was refused before its images were known is one image."""
+    problems: list[Problem] = state.get("problems", [])
+    if refusal and refusal not in problems:
+        return [refusal] * int(state["note"].get("images", 1))
+    return problems
+
+
 def busy(limit: Limit, detail: str, retry_after_s: int) -> Problem:
     """A refusal that ends by itself."""
     return Problem(

@@ -43,6 +43,15 @@ class Route:
             "do both run, and are their addresses right? no_proxy names the hosts to ask without a proxy."
         )
 
+    def stranger(self, response: httpx.Response) -> NoAnswer:
+        """What to tell of a success that is not a gateway's."""
+        kind = response.headers.get("content-type", "no content type")
+        via = f" through the proxy {self._proxy.url}, of {self._variable}," if self._proxy else ""
+        return NoAnswer(
+            f"What answers at {self._base_url}{via} is no gateway: it said {response.status_code} with {kind}. "
+            "Is the address right, or does the login page of a network answer in its place?"
+        )
+
 
 def _proxy(url: httpx.URL) -> tuple[str, httpx.Proxy | None]:
     """And the environment's variable that names it."""

@@ -6,10 +6,22 @@ import contextlib
 import os
 import select
 import sys
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TextIO
 
 PATIENCE_MS = 100
-_lost: dict[int, int] = {}  # lines, by descriptor, since it took the last
+
+
+@dataclass
+class Reader:
+    """Of one descriptor."""
+
+    lost: int = 0  # lines since it took the last
+    cut: bool = False  # the last that it took, before its end
+
+
+_readers: defaultdict[int, Reader] = defaultdict(Reader)
 
 
 def tell(text: str, stream: TextIO | None = None) -> None:
@@ -20,15 +32,18 @@ def tell(text: str, stream: TextIO | None = None) -> None:
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
         descriptor = stream.fileno()
-        lost = _lost.get(descriptor, 0)
-        apology = f"(lines left out, as nobody read them: {lost})\n" if lost else ""
-        data = f"{apology}{text}\n".encode(errors="replace")
+        reader = _readers[descriptor]
+        patience_ms = 0 if reader.lost else PATIENCE_MS
+        ahead = "\n" if reader.cut else ""
+        if reader.lost:
+            ahead += f"(lines left out, as nobody read them: {reader.lost})\n"
+        data = f"{ahead}{text}\n".encode(errors="replace")
         while data:
-            if not _has_room(descriptor, 0 if lost else PATIENCE_MS):
-                _lost[descriptor] = _lost.get(descriptor, 0) + 1
+            if not _has_room(descriptor, patience_ms):
+                reader.lost += 1
                 return
             data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
-            _lost[descriptor] = 0
+            reader.cut, reader.lost = bool(data), 0
 
 
 def give_up() -> None:

@@ -55,8 +55,8 @@ export class Queue extends EventTarget {
       this.dispatchEvent(new CustomEvent("model", { detail }));
       this.work();
     } catch (error) {
-      if (error instanceof Away) this.#leave(error);
-      else this.#setAway("locked");
+      if (error.status === 401) this.#setAway("locked");
+      else this.#leave(error instanceof Away ? error : new Away(error.status >= 500 ? "unavailable" : "offline"));
     }
   }
 

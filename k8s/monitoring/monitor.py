@@ -67,7 +67,10 @@ def configuration(targets: Mapping[str, str], scrape: str, alertmanager: str, ru
 
 
 class Monitor:
-    """Both programs on loopback, with their data in a folder that goes with them."""
+    """Both programs on loopback, with their data in a folder that goes with them.
+
+    Entered once both answer, or as soon as `end` is set.
+    """
 
     def __init__(
         self,
@@ -77,12 +80,14 @@ class Monitor:
         alerts_port: int = 9093,
         scrape: str = "5s",
         hold: str | None = None,
+        end: threading.Event | None = None,
     ) -> None:
         self.address = f"127.0.0.1:{port}"
         self.alerts_address = f"127.0.0.1:{alerts_port}"
         self.targets = dict(targets)
         self.scrape = scrape
         self.hold = hold
+        self.end = end or threading.Event()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.folder = scratch.make()
 
@@ -171,7 +176,8 @@ class Monitor:
         while not _answers(f"http://{address}/-/ready"):
             if self.ended() or time.monotonic() > deadline:
                 raise MonitorError(f"{name} did not start on {address}:\n{self.log(name)}")
-            time.sleep(0.1)
+            if self.end.wait(0.1):
+                return
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -181,26 +187,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     for job, target in targets.items():
         if not _answers(f"http://{target}/metrics"):
             print(f"Nobody answers at http://{target}/metrics ({job}); is `make serve` running? Watching all the same.")
-    stop = threading.Event()
+    end = threading.Event()
     for number in signals.of_end():
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: end.set())
+    ports = {"port": options.port, "alerts_port": options.alerts_port}
     try:
-        with Monitor(
-            targets, port=options.port, alerts_port=options.alerts_port, scrape=options.scrape, hold=options.hold
-        ) as monitor:
-            print(f"Prometheus    http://{monitor.address}/alerts   scrapes every {options.scrape}")
-            print(f"Alertmanager  http://{monitor.alerts_address}")
-            print(f"Rules         {RULES.relative_to(HERE.parents[1])}, explained in k8s/monitoring/runbooks.md")
-            if options.hold:
-                print(f"A drill: alerts fire after {options.hold}.")
-            print("Ctrl-C ends both.", flush=True)
-            while not stop.wait(0.5):
+        with Monitor(targets, **ports, scrape=options.scrape, hold=options.hold, end=end) as monitor:
+            if not end.is_set():
+                _introduce(monitor)
+            while not end.wait(0.5):
                 if name := monitor.ended():
                     raise MonitorError(f"{name} ended by itself:\n{monitor.log(name)}")
     except MonitorError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _introduce(monitor: Monitor) -> None:
+    print(f"Prometheus    http://{monitor.address}/alerts   scrapes every {monitor.scrape}")
+    print(f"Alertmanager  http://{monitor.alerts_address}")
+    print(f"Rules         {RULES.relative_to(HERE.parents[1])}, explained in k8s/monitoring/runbooks.md")
+    if monitor.hold:
+        print(f"A drill: alerts fire after {monitor.hold}.")
+    print("Ctrl-C ends both.", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -94,7 +94,7 @@ def test_nobody_there_is_an_error() -> None:
 
 
 def test_large_bodies_arrive_whole(server: Server) -> None:
-    assert load.ask(server.url, bytes(3 * 2**20)) == {"bytes": 3 * 2**20}
+    assert load.ask(server.url, bytes(3 * 2**20)) == load.Answer(200, {"bytes": 3 * 2**20})
     load.drive(server.url, [bytes(3 * 2**20)], concurrency=2, seconds=0.2, warm_up=0)
     assert {len(body) for body in server.bodies} == {3 * 2**20}
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.client import ApiError, AsyncClient, Client, NoAnswer, Patience, Prediction
+from gateway.client import ApiError, AsyncClient, Client, NoAnswer, Prediction
 from gateway.keys import generate
+from gateway.patience import Patience
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import LEGEND, NOTICE, FakeTorchServe
 

@@ -7,17 +7,23 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gateway.keys import Keys, generate, read
 from gateway.problems import Problem
 from tests.gateway.conftest import Gateway, until
+from tests.gateway.fake_torchserve import FakeTorchServe
+from tests.gateway.wire import dial, problem, read_all
 
 Start = Callable[..., Gateway]
 DIGEST = hashlib.sha256(b"secret").hexdigest()
+HEAD_WITH_KEY = ("POST /v1/predict HTTP/1.1", "host: gateway", "x-api-key: secret")
 
 
 @pytest.fixture
@@ -78,6 +84,21 @@ def test_a_broken_file_leaves_the_keys_as_they_were(keys_file: Path, caplog: pyt
     keys_file.unlink()
     now = 4.0
     assert keys.admit("Bearer secret", None) == "clinic"
+
+
+def test_a_broken_file_is_told_once_and_once_more_when_it_is_well(
+    keys_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    now = 0.0
+    keys = Keys(keys_file, 60, clock=lambda: now)
+    well = keys_file.read_text()
+    for text in ("clinic", "clinic", "clinic", well, well):
+        now += 2.0
+        keys_file.write_text(text)
+        assert keys.recognise(None, "secret") == "clinic"
+    assert caplog.text.count("API keys stay as they were") == 1
+    assert caplog.text.count("the reading of the API keys works again") == 1
 
 
 @pytest.mark.parametrize(
@@ -147,6 +168,78 @@ def test_every_image_of_a_request_counts(start: Start, keys_file: Path) -> None:
     answer = gateway.predict()
     assert (answer.status_code, answer.json()["reason"]) == (429, "rate_limited")
     assert 0 < int(answer.headers["retry-after"]) <= 12
+
+
+@pytest.fixture
+def clinic(start: Start, keys_file: Path) -> Gateway:
+    """May send two images a minute."""
+    gateway = start(api_keys_file=keys_file, rate_limit_per_minute=2, max_in_flight=1)
+    gateway.http.headers["authorization"] = "Bearer secret"
+    return gateway
+
+
+def reasons(*answers: httpx.Response) -> list[str]:
+    return [answer.json().get("reason", "none") for answer in answers]
+
+
+def test_what_a_full_queue_refuses_does_not_count(clinic: Gateway, torchserve: FakeTorchServe) -> None:
+    torchserve.queue_full = True
+    assert reasons(*(clinic.predict() for _ in range(5))) == ["busy"] * 5
+    torchserve.queue_full = False
+    assert reasons(*(clinic.predict() for _ in range(3))) == ["none", "none", "rate_limited"]
+
+
+def test_what_an_absent_model_server_leaves_unanswered_does_not_count(
+    clinic: Gateway, torchserve: FakeTorchServe
+) -> None:
+    torchserve.workers = []
+    until(lambda: not clinic.ready())
+    assert reasons(*(clinic.predict() for _ in range(5))) == ["backend_unavailable"] * 5
+    torchserve.workers = ["READY"]
+    until(clinic.ready)
+    assert reasons(*(clinic.predict() for _ in range(3))) == ["none", "none", "rate_limited"]
+
+
+def test_what_finds_no_place_does_not_count_before_its_body_or_after(
+    clinic: Gateway, torchserve: FakeTorchServe
+) -> None:
+    torchserve.hold = threading.Event()
+    before = torchserve.started
+    with ThreadPoolExecutor() as caller, httpx.Client(base_url=clinic.url, headers=clinic.http.headers) as other:
+        late = dial(clinic, *HEAD_WITH_KEY, "content-length: 5", "connection: close", "", "IMAG")
+        until(lambda: clinic.metric("gateway_in_flight") == 1)
+        first = caller.submit(clinic.predict)
+        until(lambda: torchserve.started > before)
+        late.sendall(b"E")
+        assert problem(read_all(late)) == (b"429", "busy")
+        assert reasons(*(other.post("/v1/predict", content=b"IMAGE") for _ in range(5))) == ["busy"] * 5
+        torchserve.hold.set()
+        assert reasons(first.result()) == ["none"]
+    assert reasons(clinic.predict(), clinic.predict()) == ["none", "rate_limited"]
+
+
+def test_of_a_form_only_the_images_that_the_server_had_time_for_count(
+    start: Start, keys_file: Path, torchserve: FakeTorchServe
+) -> None:
+    gateway = start(api_keys_file=keys_file, rate_limit_per_minute=5, fan_out=1)
+    gateway.http.headers["authorization"] = "Bearer secret"
+    torchserve.queue_full_after = torchserve.started + 2
+    files = [("file", (str(i), f"IMAGE 0.{i} 1,0".encode())) for i in range(4)]
+    for endpoint, reason in (("predict", "none"), ("compare", "busy")):
+        assert reasons(gateway.http.post(f"/v1/{endpoint}", files=files)) == [reason]
+    torchserve.queue_full_after = None
+    assert reasons(*(gateway.predict() for _ in range(4))) == ["none", "none", "none", "rate_limited"]
+
+
+def test_requests_side_by_side_do_not_pass_the_limit(start: Start, keys_file: Path, torchserve: FakeTorchServe) -> None:
+    gateway = start(api_keys_file=keys_file, rate_limit_per_minute=2)
+    gateway.http.headers["authorization"] = "Bearer secret"
+    torchserve.hold = threading.Event()
+    with ThreadPoolExecutor() as callers:
+        asking = [callers.submit(gateway.predict) for _ in range(6)]
+        until(lambda: gateway.metric('gateway_requests_total{code="429",route="/v1/predict"}') == 4)
+        torchserve.hold.set()
+    assert sorted(reasons(*(asked.result() for asked in asking))) == ["none"] * 2 + ["rate_limited"] * 4
 
 
 def test_only_images_count(start: Start, keys_file: Path) -> None:

@@ -119,6 +119,28 @@ def test_the_command_ends_both_when_it_is_told_to(tmp_path: Path, number: signal
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_command_ends_programs_that_still_start(tmp_path: Path, times: int) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("alertmanager", "prometheus"):
+        (programs / name).write_text(f"#!/bin/sh\n: > {programs}/{name}.began\nexec sleep 60\n")
+        (programs / name).chmod(0o700)
+    [port, alerts_port, nobody] = free_ports(3)
+    command = [sys.executable, str(ROOT / "k8s/monitoring/monitor.py"), "--gateway", f"127.0.0.1:{nobody}"]
+    command += ["--port", str(port), "--alerts-port", str(alerts_port)]
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            await_true(lambda: len(list(programs.glob("*.began"))) == 2, lambda: list(programs.iterdir()))
+            for _ in range(times):
+                process.send_signal(signal.SIGINT)
+            told, _ = process.communicate(timeout=15)
+        finally:
+            process.kill()
+    assert (process.returncode, "Ctrl-C" in told) == (0, False)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 def test_a_killed_command_takes_both_along_and_the_next_one_what_they_stored(tmp_path: Path) -> None:
     ports = free_ports(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -185,6 +186,29 @@ def test_model_away_is_waited_for(desk: Visitor, upstream: ArrangedTorchServe, l
     expect(page.get_by_role("alert")).to_contain_text("its model is not ready")
     upstream.start()
     expect(page.get_by_role("heading", name="Above the threshold")).to_be_visible()
+    expect(page.locator("#status")).to_have_text("Model 1.0 ready")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ({"status": 500, "json": Problem("internal").document("an-id")}, "unavailable"),
+        ({"status": 403, "content_type": "text/html", "body": "Forbidden by the proxy"}, "offline"),
+        ({"status": 200, "content_type": "text/html", "body": "<h1>Sign in to use this network</h1>"}, "offline"),
+    ],
+)
+def test_what_asks_for_no_key_is_waited_for(
+    visit: Callable[..., Visitor], site: Site, lesion: Lesions, answer: dict[str, Any], state: str
+) -> None:
+    visitor = visit(site)
+    page = visitor.page
+    page.route("**/v1/model", lambda route: route.fulfill(**answer))
+    page.goto(site.url)
+    expect(page.locator("#status")).to_have_attribute("data-state", state)
+    visitor.drop(lesion("one.jpg", 0.3))
+    heading(page, "Waiting")
+    page.unroute("**/v1/model")
+    heading(page, "Above the threshold")
     expect(page.locator("#status")).to_have_text("Model 1.0 ready")
 
 

@@ -175,3 +175,15 @@ def test_what_was_left_out_is_said_once_there_is_room() -> None:
         told = late.read(2**20).decode()
     assert re.fullmatch(r"\(lines left out, as nobody read them: (\d+)\)\nand one that is read\n", told)
     assert full.count(b"\n") + int(told.split(")")[0].split()[-1]) == 5000
+
+
+def test_what_follows_a_line_that_was_cut_has_a_line_of_its_own() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb", buffering=0) as late:
+        output.tell("a" * 2**20, stream)
+        cut = late.read(2**20)
+        output.tell("one that is read", stream)
+        output.tell("and another", stream)
+        told = late.read(2**20).decode()
+    assert set(cut) == set(b"a")
+    assert told == "\n(lines left out, as nobody read them: 1)\none that is read\nand another\n"
