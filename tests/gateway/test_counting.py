@@ -74,6 +74,7 @@ def test_the_time_of_an_answer_begins_with_the_end_of_the_upload(gateway: Gatewa
 
     def dripping() -> Iterator[bytes]:
         yield b"IMAGE"
+        until(lambda: gateway.metric("gateway_in_flight") == 1)
         time.sleep(pause)  # the client's own slowness is what is measured
         yield b" 0.3"
 
