@@ -41,6 +41,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if PEERS & set(chosen.systems):
         materials.install_peers()
+    commit = report.checked_out()  # while it runs the checkout may go on
     cores = Cores.split(chosen.share_cores)
     folder = materials.BUILD / "payloads"
     images = payloads.make(folder, tuple(chosen.payloads))
@@ -50,7 +51,7 @@ def main() -> int:
         comparison = Comparison(MODELS[name](), images, folder, cores, plan)
         comparison.run(frozenset(chosen.systems))
         comparisons.append(comparison)
-    page = report.write(chosen.output, comparisons, cores)
+    page = report.write(chosen.output, comparisons, cores, commit)
     print(page.read_text(encoding="utf-8"))
     verdicts = [verdict for one in comparisons for verdict in targets.judge(one.rows, one.alone, one.crowded)]
     return 1 if any(verdict.met is False for verdict in verdicts) else 0

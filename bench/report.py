@@ -18,8 +18,8 @@ from bench.targets import MODEL, judge
 from handler.backends import processor
 
 
-def write(folder: Path, comparisons: Sequence[Comparison], cores: Cores) -> Path:
-    """measurements.csv, README.md and speed.png; returns the page."""
+def write(folder: Path, comparisons: Sequence[Comparison], cores: Cores, commit: str) -> Path:
+    """measurements.csv, README.md and speed.png about the code of a commit; returns the page."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row for comparison in comparisons for row in comparison.rows]
     with (folder / "measurements.csv").open("w", newline="", encoding="utf-8") as stream:
@@ -27,16 +27,25 @@ def write(folder: Path, comparisons: Sequence[Comparison], cores: Cores) -> Path
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     page = folder / "README.md"
-    page.write_text("\n".join(_page(comparisons, cores)) + "\n", encoding="utf-8")
+    page.write_text("\n".join(_page(comparisons, cores, commit)) + "\n", encoding="utf-8")
     _plot(folder / "speed.png", medians(rows))
     return page
 
 
-def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
+def checked_out() -> str:
+    """The commit of this checkout, marked when files differ from it."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _page(comparisons: Sequence[Comparison], cores: Cores, commit: str) -> list[str]:
     lines = [
         "# Speed",
         "",
-        f"Written by `make bench` on {datetime.now(UTC):%d %B %Y}, commit {_commit()}. {processor.name()}; {cores}.",
+        f"Written by `make bench` on {datetime.now(UTC):%d %B %Y}, commit {commit}. {processor.name()}; {cores}.",
         "Closed loop: every connection asks again as soon as",
         "it is answered. All systems are up and asked in turn, in several rounds; a figure is the median over rounds,",
         "the ratio of a target the median of the ratios within a round. Compare figures within one run only.",
@@ -50,14 +59,6 @@ def _page(comparisons: Sequence[Comparison], cores: Cores) -> list[str]:
             lines += ["", "Targets:", ""]
             lines += [f"- {verdict}" for verdict in judge(comparison.rows, comparison.alone, comparison.crowded)]
     return [*lines, "", "![answers a second](speed.png)"]
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

@@ -43,7 +43,7 @@ async function call(path, { timeout = TIMEOUT, ...options }) {
   } catch (error) {
     throw new Away("offline", { late: error.name === "TimeoutError" });
   }
-  if (response.ok) return response.json();
+  if (response.ok) return response.json().catch(() => Promise.reject(new Away("offline"))); // the login page of a network
   const body = await response.json().catch(() => ({}));
   const fromProxy = [502, 504].includes(response.status) && !body.reason;
   if (response.status === 503 || fromProxy) throw new Away("unavailable", { seconds: retryAfter(response) });

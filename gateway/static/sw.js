@@ -32,7 +32,8 @@ async function card(request) {
   const cache = await caches.open(MODEL);
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(request.url, response.clone());
+    const ours = response.headers.get("Content-Type")?.startsWith("application/json"); // not the login page of a network
+    if (response.ok && ours) await cache.put(request.url, response.clone());
     return response;
   } catch {
     return (await cache.match(request.url)) ?? Response.error();

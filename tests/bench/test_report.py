@@ -86,9 +86,10 @@ def test_the_page_the_table_and_the_plot(tmp_path: Path) -> None:
         crowded=Breakdown({"decode": 2.0}, 5.0),
         memory={"java 1": 220.0, "python 2": 150.0},
     )
-    page = report.write(tmp_path, [cast(Comparison, comparison)], CORES).read_text()
+    page = report.write(tmp_path, [cast(Comparison, comparison)], CORES, "0123abc").read_text()
     assert "| 600x450 | dermserve | 32 | 450 | 70.0 | 90.0 | 0 | 700 |" in page
     assert "together 370 MiB" in page
+    assert "commit 0123abc." in page
     assert "With 32 at once the cores spend 5.00 ms on each: decode 2.00 ms, HTTP, Java" in page
     assert "2 cores serve, the load generator has 2 others" in page
     with (tmp_path / "measurements.csv").open() as stream:
@@ -112,7 +113,7 @@ def test_the_plot_shows_the_image_that_is_sent_at_every_concurrency(
         crowded=None,
         memory={},
     )
-    report.write(tmp_path, [cast(Comparison, comparison)], CORES)
+    report.write(tmp_path, [cast(Comparison, comparison)], CORES, "0123abc")
     [axes] = kept[0].axes
     assert axes.get_title() == "resnet18, 600x450"
     [line] = axes.get_lines()

@@ -212,6 +212,17 @@ def test_what_asks_for_no_key_is_waited_for(
     expect(page.locator("#status")).to_have_text("Model 1.0 ready")
 
 
+def test_an_image_that_a_login_page_answered_is_sent_again(desk: Visitor, lesion: Lesions) -> None:
+    page = desk.page
+    page.route("**/v1/predict", lambda route: route.fulfill(status=200, content_type="text/html", body="Sign in"))
+    with page.expect_response("**/v1/predict"):
+        desk.drop(lesion("one.jpg", 0.3))
+    with page.expect_response("**/v1/predict"):
+        pass
+    page.unroute("**/v1/predict")
+    heading(page, "Above the threshold")
+
+
 def test_busy_server_is_asked_again(desk: Visitor, upstream: ArrangedTorchServe, lesion: Lesions) -> None:
     upstream.queue_full = True
     with desk.page.expect_response(lambda answer: answer.status == 429):
