@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import materials, payloads, report, systems, targets
+from bench import materials, payloads, report, systems
 from bench.comparison import CONCURRENCY, Comparison, Plan
 from bench.cores import Cores
 
@@ -24,7 +24,7 @@ PEERS = {systems.FLASK, systems.STOCK_ONE, systems.STOCK}
 MODELS = {"shipped": materials.shipped, "resnet18": materials.resnet18}
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, metavar="SYSTEM", help=str(SYSTEMS))
@@ -53,9 +53,7 @@ def main() -> int:
         comparisons.append(comparison)
     page = report.write(chosen.output, comparisons, cores, commit)
     print(page.read_text(encoding="utf-8"))
-    verdicts = [verdict for one in comparisons for verdict in targets.judge(one.rows, one.alone, one.crowded)]
-    return 1 if any(verdict.met is False for verdict in verdicts) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

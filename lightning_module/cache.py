@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import PIL
@@ -56,12 +57,22 @@ def build(table: Table, geometry: Geometry, folder: Path, known_content: str | N
     name = f"{(known_content or content(table))[:32]}-{geometry.size}-{crop}-{decoder()[:16]}"
     path = folder / f"{name}.npy"
     with _alone(folder / ".lock"):
-        if not path.exists():
+        pixels = _kept(path, "r")
+        if pixels is None:
             partial, marker = folder / f"{name}.partial", folder / f"{name}.rows"
             _fill(table, geometry, partial, marker)
             marker.unlink()
             partial.replace(path)
-    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+            pixels = np.load(path, mmap_mode="r")
+    return pixels
+
+
+def _kept(path: Path, mode: Literal["r", "r+"]) -> np.memmap[Any, np.dtype[np.uint8]] | None:
+    """An array that an earlier run left, unless a crash or a full disk damaged it."""
+    try:
+        return np.load(path, mmap_mode=mode)  # type: ignore[no-any-return]
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
 
 
 @contextmanager
@@ -74,10 +85,9 @@ def _alone(lock: Path) -> Iterator[None]:
 
 def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path) -> None:
     shape = (len(table), geometry.size, geometry.size, 3)
-    if partial.exists() and marker.exists():
-        done = int(marker.read_text())
-        pixels = np.lib.format.open_memmap(partial, mode="r+")
-    else:
+    done = _rows(marker)
+    pixels = _kept(partial, "r+") if done else None
+    if pixels is None:
         done = 0
         pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
     try:
@@ -104,6 +114,13 @@ def _fill(table: Table, geometry: Geometry, partial: Path, marker: Path) -> None
                 _write_atomically(marker, str(rows.stop))
     if unreadable:
         raise UnreadableImages(unreadable, len(table))
+
+
+def _rows(marker: Path) -> int:
+    try:
+        return int(marker.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _reserve(file: Path) -> None:

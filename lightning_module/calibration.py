@@ -11,6 +11,8 @@ Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
 RANGE = (0.05, 20.0)
+# Log odds; a network that has learned something spreads them over several units.
+LEAST_SPREAD = 1e-3
 
 
 def malignant_log_odds(logits: Floats, malignant: list[int] | None, temperature: float = 1.0) -> Floats:
@@ -33,6 +35,8 @@ def temperature(logits: Floats, truth: Bools, malignant: list[int] | None = None
     truth = np.asarray(truth, dtype=bool)
     if truth.all() or not truth.any():
         raise ValueError("a temperature needs malignant and benign images in the validation split; one kind is missing")
+    if np.ptp(malignant_log_odds(logits, malignant)) < LEAST_SPREAD:
+        raise ValueError("the network gives every image of the validation split the same score: train it further")
 
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(malignant_log_odds(logits, malignant, float(np.exp(log_temperature))), truth)

@@ -2,7 +2,7 @@
 
 import { explain } from "./api.js";
 import { announce, h } from "./dom.js";
-import { OVERLAY } from "./words.js";
+import { NOTHING_RAISED, OVERLAY } from "./words.js";
 
 function picture(lesion, crop, heat, seen) {
   const square = seen && h("div", { class: "crop", style: { "--crop": crop } }, heat);
@@ -18,6 +18,17 @@ function picture(lesion, crop, heat, seen) {
     frame.prepend(h("p", { class: "hint" }, "Your browser cannot show this file."));
   });
   return frame;
+}
+
+/** Whether a map shows anything; one that cannot be read is left to the browser. */
+async function isEmpty(map) {
+  const image = h("img", { src: map });
+  if (!(await image.decode().then(() => true, () => false))) return false;
+  const { naturalWidth: width, naturalHeight: height } = image;
+  const canvas = h("canvas", { width, height }).getContext("2d");
+  canvas.drawImage(image, 0, 0);
+  const { data } = canvas.getImageData(0, 0, width, height);
+  return data.every((value, index) => index % 4 !== 3 || value === 0);
 }
 
 /** A figure with the preview; `seen` frames what the model sees of it, `explainable` adds the overlay and its controls. */
@@ -36,13 +47,10 @@ export function stage(lesion, { crop, seen, explainable }) {
   fade();
   const legend = h("p", { class: "hint" });
   const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
-  const panel = h(
-    "div",
-    { class: "overlay-panel", hidden: true },
-    h("div", { class: "slider" }, h("label", { htmlFor: "opacity" }, "Strength of the overlay"), slider),
-    h("div", { class: "scale" }, h("span", {}, "raised it little"), h("span", { class: "ramp", "aria-hidden": "true" }), h("span", {}, "raised it most")),
-    legend,
-  );
+  const strength = h("div", { class: "slider" }, h("label", { htmlFor: "opacity" }, "Strength of the overlay"), slider);
+  const ramp = h("span", { class: "ramp", "aria-hidden": "true" });
+  const scale = h("div", { class: "scale" }, h("span", {}, "raised it little"), ramp, h("span", {}, "raised it most"));
+  const panel = h("div", { class: "overlay-panel", hidden: true }, strength, scale, legend);
   const toggle = h("button", { class: "button", type: "button" }, "Show what raised the score");
 
   function show(visible) {
@@ -61,7 +69,7 @@ export function stage(lesion, { crop, seen, explainable }) {
       try {
         const { heatmap, legend: words } = await explain(lesion.file);
         if (!heatmap) throw new Error("The model gave no map for this image.");
-        Object.assign(lesion, { heatmap, legend: words });
+        Object.assign(lesion, { heatmap, legend: words, empty: await isEmpty(heatmap) });
       } catch (error) {
         trouble.textContent = error.kind ? "The map cannot be made just now: no answer from the server. Try again in a moment." : error.message;
         trouble.hidden = false;
@@ -72,7 +80,8 @@ export function stage(lesion, { crop, seen, explainable }) {
       announce("Overlay shown");
     }
     heat.src = lesion.heatmap;
-    legend.textContent = lesion.legend ?? OVERLAY;
+    strength.hidden = scale.hidden = lesion.empty;
+    legend.textContent = lesion.empty ? NOTHING_RAISED : (lesion.legend ?? OVERLAY);
     show(true);
   });
 

@@ -142,6 +142,9 @@ export const CLASSES = {
   scc: "Squamous cell carcinoma",
 };
 
+export const NOTHING_RAISED =
+  "The overlay is empty: at every place the model found more that lowers the score than raises it. The score can be above the threshold all the same, and below it this rules nothing out.";
+
 export const OVERLAY =
   "Red marks where the model found what raised its score, relative to the rest of this image. It does not outline the lesion, measure certainty or show disease, and a red area may be an artefact such as hair or a ruler.";
 

@@ -120,6 +120,25 @@ def test_an_interrupted_build_continues_where_it_stopped(
     np.testing.assert_array_equal(pixels, cache.build(table, SIZE, tmp_path / "fresh"))
 
 
+@pytest.mark.parametrize("left", [b"", b"half an array", None])
+def test_a_damaged_array_is_made_again(table: Table, tmp_path: Path, left: bytes | None) -> None:
+    whole = np.array(cache.build(table, SIZE, tmp_path / "cache"))
+    [path] = (tmp_path / "cache").glob("*.npy")
+    path.write_bytes(path.read_bytes()[:-1000] if left is None else left)
+    np.testing.assert_array_equal(cache.build(table, SIZE, tmp_path / "cache"), whole)
+
+
+@pytest.mark.parametrize(("rows", "array"), [("", None), ("4", b"half an array"), ("4", b"")])
+def test_a_damaged_beginning_is_begun_again(table: Table, tmp_path: Path, rows: str, array: bytes | None) -> None:
+    whole = np.array(cache.build(table, SIZE, tmp_path / "cache"))
+    [path] = (tmp_path / "cache").glob("*.npy")
+    partial = path.rename(path.with_suffix(".partial"))
+    if array is not None:
+        partial.write_bytes(array)
+    partial.with_suffix(".rows").write_text(rows)
+    np.testing.assert_array_equal(cache.build(table, SIZE, tmp_path / "cache"), whole)
+
+
 def test_every_unreadable_image_is_named_each_time(table: Table, tmp_path: Path) -> None:
     wrong = {"0.png": b"", "1.png": b"<html>not found</html>", "4.png": picture(40)[:50]}
     for name, content in wrong.items():

@@ -29,6 +29,12 @@ def test_log_odds_of_a_softmax_are_those_of_the_summed_classes() -> None:
     assert 1 / (1 + np.exp(-found[0])) == pytest.approx(0.6)
 
 
+def test_a_network_that_tells_no_image_from_another_is_not_calibrated() -> None:
+    logits = 0.3 + np.random.default_rng(0).normal(0, 1e-5, (8, 1))
+    with pytest.raises(ValueError, match="same score"):
+        calibration.temperature(logits, np.arange(8) < 4)
+
+
 def test_needs_both_kinds_of_image() -> None:
     with pytest.raises(ValueError, match="malignant and benign"):
         calibration.temperature(np.zeros((4, 1)), np.zeros(4, dtype=bool))

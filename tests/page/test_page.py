@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from handler.notice import NOTICE
 from tests.page.conftest import Lesions, Site, Visitor, heading
-from tests.page.upstream import ArrangedTorchServe, answer
+from tests.page.upstream import ArrangedTorchServe, answer, heatmap
 
 pytestmark = pytest.mark.browser
 
@@ -117,6 +117,17 @@ def test_overlay_lies_on_the_square_that_the_model_sees(visitor: Visitor, lesion
     expect(overlay).to_have_css("opacity", "0.2")
     page.get_by_role("button", name="Hide the overlay").click()
     expect(overlay).to_be_hidden()
+
+
+def test_an_empty_map_is_said_to_be_empty(visitor: Visitor, upstream: ArrangedTorchServe, lesion: Lesions) -> None:
+    page = visitor.page
+    image = lesion("forearm.jpg", 0.19)
+    upstream.arrange(image["buffer"], answer(0.19) | {"heatmap": heatmap(peak=0)})
+    visitor.choose(image)
+    page.get_by_role("button", name="Show what raised the score").click()
+    expect(page.locator(".overlay-panel")).to_contain_text("The overlay is empty")
+    expect(page.get_by_label("Strength of the overlay")).to_be_hidden()
+    expect(page.locator(".scale")).to_be_hidden()
 
 
 def test_the_map_that_could_not_be_made_is_asked_for_again_from_where_the_focus_is(

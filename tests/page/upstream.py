@@ -130,11 +130,11 @@ def answer(probability: float | None, *reasons: str, classes: dict[str, float] |
     return wire | ({"classes": classes} if classes else {})
 
 
-def heatmap() -> str:
+def heatmap(peak: int = 166) -> str:
     """A small map with its peak off the centre."""
     y, x = np.mgrid[0:96, 0:96] / 96
     weight = np.exp(-((x - 0.58) ** 2 + (y - 0.45) ** 2) / 0.03)
-    alpha = (166 * weight).astype(np.uint8)
+    alpha = (peak * weight).astype(np.uint8)
     pixels = np.stack([np.full_like(alpha, 255), np.full_like(alpha, 64), np.zeros_like(alpha), alpha], axis=-1)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -159,7 +159,8 @@ class ArrangedTorchServe(FakeTorchServe):
         wire, angle = self._answers.get(hashlib.sha256(body).hexdigest(), (answer(0.031), 0.0))
         if explain:
             features = [round(math.cos(angle), 5), round(math.sin(angle), 5)]
-            wire = {**wire, "heatmap": heatmap() if wire["probability"] is not None else None, "features": features}
+            mapped = heatmap() if wire["probability"] is not None else None
+            wire = {"heatmap": mapped, "features": features} | wire
         return web.json_response(wire)
 
     async def _describe(self, request: web.Request) -> web.Response:
