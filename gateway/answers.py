@@ -91,8 +91,8 @@ class ApiError(Exception):
     def __init__(self, status: int, problem: Mapping[str, Any], filename: str | None = None) -> None:
         self.status = status
         self.problem = problem
-        self.reason = str(problem.get("reason", "unknown"))
-        self.detail = str(problem.get("detail", f"The server answered {status}."))
+        self.reason = str(problem.get("reason") or "unknown")
+        self.detail = str(problem.get("detail") or f"The server answered {status}.")
         self.request_id = problem.get("request_id")
         self.filename = filename
         super().__init__(f"{self.reason}: {self.detail}")

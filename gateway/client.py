@@ -18,7 +18,7 @@ import httpx
 from gateway.answers import ApiError, Comparison, Description, Lesion, NoAnswer, Prediction
 from gateway.batch import Batch, Image, Images, content
 from gateway.patience import Outcome, Patience
-from gateway.route import Http, Route
+from gateway.route import Http, Route, words
 
 __all__ = ["ApiError", "AsyncClient", "Client", "Comparison", "Description", "Lesion", "NoAnswer", "Prediction"]
 
@@ -103,16 +103,18 @@ class _Asker(Generic[Http]):
     def _settled(self, outcome: Outcome, read: Callable[[dict[str, Any]], T]) -> T:
         if isinstance(outcome, httpx.TransportError):
             raise self._route.silence(outcome) from outcome
+        if isinstance(outcome, httpx.DecodingError):
+            raise self._route.stranger(f"what cannot be unpacked ({outcome})") from outcome
         try:
             document = outcome.json()
         except ValueError:
             document = None
         if not outcome.is_success:
-            raise ApiError(outcome.status_code, document if isinstance(document, dict) else {})
+            raise self._route.failure(outcome, document if isinstance(document, dict) else {})
         try:
             return read(document)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise self._route.stranger(outcome) from error
+            raise self._route.stranger(words(outcome)) from error
 
 
 class Client(_Asker[httpx.Client]):
@@ -177,7 +179,7 @@ class Client(_Asker[httpx.Client]):
                 continue
             try:
                 outcome = self._http.send(step)
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 outcome = error
 
 
@@ -229,5 +231,5 @@ class AsyncClient(_Asker[httpx.AsyncClient]):
                 continue
             try:
                 outcome = await self._http.send(step)
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 outcome = error

@@ -10,7 +10,7 @@ import httpx
 
 from gateway.batch import BUSY
 
-Outcome: TypeAlias = httpx.Response | httpx.TransportError
+Outcome: TypeAlias = httpx.Response | httpx.TransportError | httpx.DecodingError
 """What became of a request."""
 
 
@@ -37,7 +37,7 @@ class Patience:
             if outcome.status_code not in BUSY:
                 return None
             named = outcome.headers.get("retry-after", "")
-            wait = max(wait, float(named) if named.isdigit() else 0.0)
-        elif isinstance(outcome, httpx.ReadTimeout | httpx.UnsupportedProtocol):
+            wait = max(wait, float(named) if named.isdecimal() else 0.0)
+        elif isinstance(outcome, httpx.ReadTimeout | httpx.UnsupportedProtocol | httpx.DecodingError):
             return None
         return None if wait > self._longest_s else wait * random.uniform(1.0, 1.25)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from gateway.answers import NoAnswer
+from gateway.answers import ApiError, NoAnswer
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+PROBLEM = "application/problem+json"
+OF_A_PROXY = frozenset({502, 503, 504})
+"""What a proxy says while the gateway behind it is away."""
 
 
 class Route:
@@ -21,7 +24,7 @@ class Route:
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
-        self._variable, self._proxy = _proxy(httpx.URL(base_url))
+        self._variable, self._proxy = _proxy(_url(base_url))
 
     def open(self, library: Callable[..., Http], **options: Any) -> Http:
         """Raises NoAnswer where the environment names what cannot be used."""
@@ -43,14 +46,38 @@ class Route:
             "do both run, and are their addresses right? no_proxy names the hosts to ask without a proxy."
         )
 
-    def stranger(self, response: httpx.Response) -> NoAnswer:
-        """What to tell of a success that is not a gateway's."""
-        kind = response.headers.get("content-type", "no content type")
+    def failure(self, response: httpx.Response, document: Mapping[str, Any]) -> ApiError | NoAnswer:
+        """What to tell of an answer that is no success."""
+        if response.status_code in OF_A_PROXY or _is_a_gateways(response, document):
+            return ApiError(response.status_code, document)
+        return self.stranger(words(response))
+
+    def stranger(self, said: str) -> NoAnswer:
+        """What to tell of an answer that is not a gateway's."""
         via = f" through the proxy {self._proxy.url}, of {self._variable}," if self._proxy else ""
         return NoAnswer(
-            f"What answers at {self._base_url}{via} is no gateway: it said {response.status_code} with {kind}. "
+            f"What answers at {self._base_url}{via} is no gateway: it said {said}. "
             "Is the address right, or does the login page of a network answer in its place?"
         )
+
+
+def words(response: httpx.Response) -> str:
+    """By which the user may know who answers."""
+    return f"{response.status_code} with {response.headers.get('content-type', 'no content type')}"
+
+
+def _is_a_gateways(response: httpx.Response, document: Mapping[str, Any]) -> bool:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == PROBLEM and isinstance(document.get("reason"), str)
+
+
+def _url(address: str) -> httpx.URL:
+    try:
+        return httpx.URL(address)
+    except httpx.InvalidURL as error:
+        raise ValueError(
+            f"{address!r} is no address of a gateway ({error}): give it the form http://host:port."
+        ) from error
 
 
 def _proxy(url: httpx.URL) -> tuple[str, httpx.Proxy | None]:

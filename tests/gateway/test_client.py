@@ -13,7 +13,7 @@ import pytest
 
 from gateway.client import ApiError, AsyncClient, Client, NoAnswer, Prediction
 from gateway.keys import generate
-from gateway.patience import Patience
+from gateway.patience import Outcome, Patience
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.fake_torchserve import LEGEND, NOTICE, FakeTorchServe
 
@@ -222,9 +222,10 @@ def test_the_same_file_twice_is_two_entries(standing: Gateway, tmp_path: Path) -
         (httpx.ConnectError("refused"), True),
         (httpx.RemoteProtocolError("lost"), True),
         (httpx.ReadTimeout("slow"), False),
+        (httpx.DecodingError("no gzip"), False),
     ],
 )
-def test_what_is_asked_again(outcome: httpx.Response | httpx.TransportError, waits: bool) -> None:
+def test_what_is_asked_again(outcome: Outcome, waits: bool) -> None:
     wait = Patience(retries=3, longest_s=30).after(1, outcome)
     assert (wait is not None) is waits
     if wait and isinstance(outcome, httpx.Response) and "retry-after" in outcome.headers:

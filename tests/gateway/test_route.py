@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.client import AsyncClient, Client, NoAnswer
+from gateway.client import ApiError, AsyncClient, Client, NoAnswer
 from tests.gateway.conftest import Gateway
 
 NOBODY = "http://127.0.0.1:9"
 ELSEWHERE = "http://gateway.example:8000"
 ADVICE = "no_proxy names the hosts to ask without a proxy"
 either = pytest.mark.parametrize("client", [Client, AsyncClient])
+HTML = "content-type: text/html"
+JSON = "content-type: application/json"
+PROBLEM = "content-type: application/problem+json"
+BUSY = '{"reason": "busy", "detail": "Later."}'
+STRANGERS = {
+    "a login page elsewhere": (("302 Found", HTML, "location: http://login.example/"), "", "302 with text/html"),
+    "no such page": (("404 Not Found", HTML), "<h1>Not found</h1>", "404 with text/html"),
+    "TorchServe": (("404 Not Found", JSON), '{"code": 404, "type": "X"}', "404 with application/json"),
+    "a broken site": (("500 Broken", HTML), "<h1>Sorry</h1>", "500 with text/html"),
+    "another API's reason": (("429 Wait", JSON), BUSY, "429 with application/json"),
+    "another API's problem": (("400 Bad", PROBLEM), '{"reason": null}', "400 with application/problem+json"),
+    "a list": (("400 Bad", PROBLEM), "[]", "400 with application/problem+json"),
+    "no gzip": (("200 OK", JSON, "content-encoding: gzip"), "{}", "what cannot be unpacked (Error "),
+}
+Say = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +41,37 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def say() -> Iterator[Say]:
+    """Starts a server that gives every request the same answer, and tells its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer(head: tuple[str, ...], body: str) -> None:
+            lines = (f"HTTP/1.1 {head[0]}", *head[1:], f"content-length: {len(body)}", "connection: close", "", body)
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall("\r\n".join(lines).encode("latin-1"))
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(65536)
+
+        threads: list[threading.Thread] = []
+
+        def start(head: tuple[str, ...], body: str) -> str:
+            threads.append(threading.Thread(target=answer, args=(head, body)))
+            threads[-1].start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        yield start
+        listener.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
 
 
 def silence(base_url: str) -> str:
@@ -146,3 +196,47 @@ def test_certificates_that_cannot_be_read_are_told(
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
         with pytest.raises(NoAnswer, match=f"^SSL_CERT_FILE={path} is no file of certificates"):
             client("https://gateway.example")
+
+
+@pytest.mark.parametrize(("head", "body", "said"), STRANGERS.values(), ids=list(STRANGERS))
+def test_an_error_that_is_no_gateways_is_told_as_such(say: Say, head: tuple[str, ...], body: str, said: str) -> None:
+    url = say(head, body)
+    told = re.escape(f"What answers at {url} is no gateway: it said {said}")
+
+    async def ask() -> None:
+        async with AsyncClient(url, retries=0) as client:
+            assert not await client.ready()
+            with pytest.raises(NoAnswer, match=told):
+                await client.predict(b"IMAGE")
+
+    with Client(url, retries=0) as client:
+        assert not client.ready()
+        with pytest.raises(NoAnswer, match=told):
+            client.predict_many([b"IMAGE", b"IMAGE"])
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "told"),
+    [
+        (("429 Wait", PROBLEM), BUSY, "busy: Later."),
+        (("429 Wait", f"{PROBLEM}; charset=utf-8"), BUSY, "busy: Later."),
+        (("502 Bad Gateway", HTML), "<h1>nginx</h1>", "unknown: The server answered 502."),
+        (("503 Unavailable", HTML, "retry-after: \u00b2"), "", "unknown: The server answered 503."),
+        (("504 Timeout", JSON), '{"reason": null, "detail": null}', "unknown: The server answered 504."),
+    ],
+)
+def test_an_error_of_a_gateway_or_of_a_proxy_before_it_is_a_problem(
+    say: Say, head: tuple[str, ...], body: str, told: str
+) -> None:
+    with Client(say(head, body), retries=1) as client, pytest.raises(ApiError) as failed:
+        client.predict(b"IMAGE")
+    assert str(failed.value) == told
+    assert str(failed.value.status) == head[0][:3]
+
+
+@either
+@pytest.mark.parametrize("address", ["http://[::1", "http://a:b", "http://a\nb"])
+def test_an_address_that_cannot_be_read_is_told(client: type[Client | AsyncClient], address: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(repr(address))} is no address of a gateway .*http://host:port"):
+        client(address)
