@@ -77,7 +77,7 @@ export function stage(lesion, { crop, seen, explainable }) {
       } finally {
         toggle.ariaDisabled = null;
       }
-      announce("Overlay shown");
+      announce(lesion.empty ? NOTHING_RAISED : "Overlay shown");
     }
     heat.src = lesion.heatmap;
     strength.hidden = scale.hidden = lesion.empty;

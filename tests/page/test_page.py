@@ -128,6 +128,7 @@ def test_an_empty_map_is_said_to_be_empty(visitor: Visitor, upstream: ArrangedTo
     expect(page.locator(".overlay-panel")).to_contain_text("The overlay is empty")
     expect(page.get_by_label("Strength of the overlay")).to_be_hidden()
     expect(page.locator(".scale")).to_be_hidden()
+    expect(page.locator("#announcer")).to_contain_text("The overlay is empty")
 
 
 def test_the_map_that_could_not_be_made_is_asked_for_again_from_where_the_focus_is(
